@@ -1,0 +1,4 @@
+//! carla-rl: serves reinforcement-learning driving policies to fleets of simulators over NATS.
+
+#![forbid(unsafe_code)]
+
