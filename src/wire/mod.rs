@@ -1,0 +1,27 @@
+//! The wire protocol, version 1: subjects, requests, replies, errors. Pure: bytes in, values out.
+//!
+//! A request body becomes a tree of [`node::Node`]s (one reader for MessagePack and JSON), the
+//! tree a [`Request`], and the request, held against the model's observation space, [`Rows`].
+//! Replies and errors go back in the [`Encoding`] in which the request came.
+
+pub mod encoding;
+pub mod error;
+pub mod named;
+pub mod node;
+pub mod reply;
+pub mod request;
+pub mod rows;
+pub mod scalar;
+pub mod space;
+pub mod spec;
+pub mod subjects;
+pub mod tensor;
+
+pub use encoding::Encoding;
+pub use error::{Code, WireError};
+pub use request::{Rejection, Request, Wants};
+pub use rows::{Observations, Rows};
+pub use scalar::Scalar;
+pub use space::Space;
+pub use spec::Spec;
+pub use tensor::{DType, Tensor};

@@ -1,0 +1,40 @@
+//! What a simulator gets: the action, what it wanted besides, and where the time went.
+
+use serde::Serialize;
+
+use super::{scalar::Scalar, tensor::TensorView};
+
+/// The reply to a request with `obs`. Absent fields are left out.
+#[derive(Debug, Serialize)]
+pub struct Reply<'a> {
+    /// In environment units, f4 for a box, i8 for a discrete space. Shape: the action space's,
+    /// with a leading axis of rows if the request had one.
+    pub action: TensorView<'a>,
+    /// f4, one for each row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<TensorView<'a>>,
+    /// f4, the natural logarithm of the density (box) or probability (discrete) of `raw_action`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_prob: Option<TensorView<'a>>,
+    /// The action before clipping or rescaling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_action: Option<TensorView<'a>>,
+    /// f4, one for each action of a discrete space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probs: Option<TensorView<'a>>,
+    /// Of a sampled action.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    pub model_version: &'a str,
+    /// The first 8 hex digits of the weights' SHA-256.
+    pub weights: &'a str,
+    pub worker: &'a str,
+    /// Rows in the batch that this request was computed in (the last one, if it took several).
+    pub batch_rows: usize,
+    /// Microseconds from arrival to the start of the forward pass.
+    pub queue_us: u64,
+    /// Microseconds of the forward pass.
+    pub compute_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'a Scalar>,
+}

@@ -1,0 +1,105 @@
+//! Observation and action spaces, after Gymnasium's.
+
+use serde::{Deserialize, Serialize};
+
+use super::tensor::DType;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Space {
+    Box {
+        dtype: DType,
+        shape: Vec<usize>,
+        low: Bound,
+        high: Bound,
+    },
+    Discrete {
+        n: u64,
+        #[serde(default)]
+        start: i64,
+    },
+    MultiDiscrete {
+        nvec: Vec<u64>,
+    },
+    MultiBinary {
+        shape: Vec<usize>,
+    },
+    Dict {
+        spaces: Vec<(String, Space)>,
+    },
+}
+
+/// One number for every element, or one for each, in C order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Bound {
+    Uniform(f64),
+    Each(Vec<f64>),
+}
+
+impl Bound {
+    /// The bounds of `size` elements; `None` if there are others.
+    pub fn expand(&self, size: usize) -> Option<Vec<f64>> {
+        match self {
+            Bound::Uniform(bound) => Some(vec![*bound; size]),
+            Bound::Each(bounds) if bounds.len() == size => Some(bounds.clone()),
+            Bound::Each(_) => None,
+        }
+    }
+}
+
+impl Space {
+    /// The shape of one observation or action.
+    pub fn shape(&self) -> Vec<usize> {
+        match self {
+            Space::Box { shape, .. } | Space::MultiBinary { shape } => shape.clone(),
+            Space::Discrete { .. } | Space::Dict { .. } => vec![],
+            Space::MultiDiscrete { nvec } => vec![nvec.len()],
+        }
+    }
+
+    /// Elements of one observation or action.
+    pub fn size(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Space::Box { .. } => "box",
+            Space::Discrete { .. } => "discrete",
+            Space::MultiDiscrete { .. } => "multi_discrete",
+            Space::MultiBinary { .. } => "multi_binary",
+            Space::Dict { .. } => "dict",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spaces_look_as_the_protocol_says() {
+        let space = Space::Box {
+            dtype: DType::F4,
+            shape: vec![2],
+            low: Bound::Uniform(-1.0),
+            high: Bound::Each(vec![1.0, 2.0]),
+        };
+        assert_eq!(
+            serde_json::to_value(&space).unwrap(),
+            serde_json::json!({"type": "box", "dtype": "f4", "shape": [2], "low": -1.0, "high": [1.0, 2.0]})
+        );
+        let discrete = Space::Discrete { n: 5, start: 0 };
+        assert_eq!(
+            serde_json::to_value(&discrete).unwrap(),
+            serde_json::json!({"type": "discrete", "n": 5, "start": 0})
+        );
+    }
+
+    #[test]
+    fn bounds_must_be_as_many_as_elements() {
+        assert_eq!(Bound::Each(vec![1.0, 2.0]).expand(3), None);
+        assert_eq!(Bound::Uniform(3.0).expand(2), Some(vec![3.0, 3.0]));
+    }
+}

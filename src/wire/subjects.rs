@@ -1,0 +1,25 @@
+//! Subject and header names.
+
+/// Text of an error, for clients of the NATS services API (ADR-32).
+pub const ERROR_HEADER: &str = "Nats-Service-Error";
+/// Its number, see [`super::Code::number`].
+pub const ERROR_CODE_HEADER: &str = "Nats-Service-Error-Code";
+/// Serve this version or refuse.
+pub const MODEL_VERSION_HEADER: &str = "Model-Version";
+/// Echoed on the reply and written to the log.
+pub const REQUEST_ID_HEADER: &str = "Request-Id";
+
+/// Request and reply: observations in, actions out.
+pub fn infer(prefix: &str, model: &str) -> String {
+    format!("{prefix}.v1.infer.{model}")
+}
+
+/// Request and reply: spaces, version, limits.
+pub fn spec(prefix: &str, model: &str) -> String {
+    format!("{prefix}.v1.spec.{model}")
+}
+
+/// Whether `name` can be one token of a subject, and a queue group.
+pub fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
