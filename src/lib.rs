@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod artifact;
 pub mod batch;
 pub mod policy;
 pub mod wire;
