@@ -5,4 +5,5 @@
 pub mod artifact;
 pub mod batch;
 pub mod policy;
+pub mod settings;
 pub mod wire;

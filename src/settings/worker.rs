@@ -1,0 +1,25 @@
+//! The worker's own life.
+
+use std::time::Duration;
+
+use super::key::Key;
+use super::values::Values;
+
+/// No process supervisor waits longer than an hour for a process to stop.
+const DRAIN_TIMEOUT_S: Key = Key::seconds("worker", "drain_timeout_s", (0.0, 3_600.0));
+
+pub(super) const KEYS: &[Key] = &[DRAIN_TIMEOUT_S];
+
+/// Section `worker`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// How long a stop waits for rows that were accepted.
+    pub drain_timeout: Duration,
+}
+
+impl Worker {
+    pub(super) fn read(values: &mut Values) -> Option<Self> {
+        let drain_timeout = values.seconds(&DRAIN_TIMEOUT_S);
+        Some(Self { drain_timeout: drain_timeout? })
+    }
+}
