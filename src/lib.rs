@@ -4,6 +4,9 @@
 
 pub mod artifact;
 pub mod batch;
+pub mod nats;
 pub mod policy;
 pub mod settings;
+pub mod telemetry;
 pub mod wire;
+pub mod worker;

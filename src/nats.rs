@@ -1,0 +1,163 @@
+//! Connections to the broker: the first one with patience, later ones by the client library.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+
+use crate::{settings, worker::Failure};
+
+/// Between two attempts at the start.
+const RETRY: Duration = Duration::from_millis(500);
+/// Between two lines that say that we still wait.
+const SAY_AGAIN: Duration = Duration::from_secs(5);
+/// Between losing the broker and the first attempt to find it again. Time enough for whoever
+/// holds a subscription to let go of it first, see [`Link::Down`].
+const FIRST_RECONNECT: Duration = Duration::from_millis(100);
+const LAST_RECONNECT: Duration = Duration::from_secs(1);
+/// Answers that may wait for the socket. A batch's worth must fit, or publishing it would block.
+const COMMANDS: usize = 16_384;
+/// The library drops silently what does not fit; our own queue is the one that refuses aloud.
+const MESSAGES: usize = 262_144;
+
+/// A client, and what happens to its connection.
+pub struct Connection {
+    pub client: Client,
+    pub events: mpsc::UnboundedReceiver<Link>,
+}
+
+/// The connection came or went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    Up,
+    /// A subscription that is still held when the connection comes back is renewed by the library.
+    Down,
+}
+
+/// Connects, waiting for a broker that is not there yet.
+///
+/// # Errors
+/// [`Failure::Unreachable`] after `nats.connect_timeout_s`; [`Failure::Configuration`] if the
+/// broker refuses our credentials.
+pub async fn connect(nats: &settings::Nats, name: &str) -> Result<Connection, Failure> {
+    let started = Instant::now();
+    let mut said: Option<Instant> = None;
+    loop {
+        let (events, receiver) = mpsc::unbounded_channel();
+        let options = options(nats, name, events).await?;
+        let error = match options.connect(nats.servers.addresses()).await {
+            Ok(client) => return Ok(Connection { client, events: receiver }),
+            Err(error) => error,
+        };
+        let reason = reason(&error);
+        if is_refusal(error.kind()) {
+            return Err(Failure::Configuration(format!(
+                "the broker at {} refuses us: {reason} (nats.url, nats.credentials_file)",
+                nats.servers
+            )));
+        }
+        if nats.connect_timeout.is_some_and(|limit| started.elapsed() >= limit) {
+            return Err(Failure::Unreachable(format!(
+                "no broker at {} after {:.0} s: {reason} (nats.url, nats.connect_timeout_s)",
+                nats.servers,
+                started.elapsed().as_secs_f64()
+            )));
+        }
+        if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+            tracing::warn!(broker = %nats.servers, reason, "waiting for the broker");
+            said = Some(Instant::now());
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Waits until the server has done everything that was asked of it on this connection before:
+/// its answer to a message to ourselves can't overtake that.
+///
+/// # Errors
+/// A sentence, if nothing comes back within `limit`.
+pub async fn round_trip(client: &Client, limit: Duration) -> Result<(), String> {
+    let there_and_back = async {
+        let inbox = client.new_inbox();
+        let mut replies = client.subscribe(inbox.clone()).await.map_err(|e| e.to_string())?;
+        client.publish(inbox, "".into()).await.map_err(|e| e.to_string())?;
+        client.flush().await.map_err(|e| e.to_string())?;
+        replies.next().await.map(|_| ()).ok_or_else(|| "the connection closed".to_string())
+    };
+    match tokio::time::timeout(limit, there_and_back).await {
+        Ok(result) => result,
+        Err(_) => Err(format!("the broker did not answer within {limit:?}")),
+    }
+}
+
+async fn options(
+    nats: &settings::Nats,
+    name: &str,
+    events: mpsc::UnboundedSender<Link>,
+) -> Result<ConnectOptions, Failure> {
+    let options = ConnectOptions::new()
+        .name(name)
+        .ping_interval(nats.ping_interval)
+        .client_capacity(COMMANDS)
+        .subscription_capacity(MESSAGES)
+        .reconnect_delay_callback(reconnect_delay())
+        .event_callback(move |event| {
+            if let Some(link) = heard(&event) {
+                // Nobody listens to a connection that is being given up.
+                let _ = events.send(link);
+            }
+            std::future::ready(())
+        });
+    match &nats.credentials_file {
+        None => Ok(options),
+        Some(file) => options.credentials_file(file).await.map_err(|error| {
+            Failure::Configuration(format!("{}: {error} (nats.credentials_file)", file.display()))
+        }),
+    }
+}
+
+/// The library asks before the very first attempt, too: that one need not wait.
+fn reconnect_delay() -> impl Fn(usize) -> Duration {
+    let connected = AtomicBool::new(false);
+    move |attempts| {
+        if !connected.swap(true, Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
+        let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(8);
+        (FIRST_RECONNECT * 2u32.pow(doublings)).min(LAST_RECONNECT)
+    }
+}
+
+fn heard(event: &Event) -> Option<Link> {
+    match event {
+        Event::Connected => return Some(Link::Up),
+        Event::Disconnected => {
+            tracing::warn!("the broker is gone, looking for it");
+            return Some(Link::Down);
+        }
+        Event::SlowConsumer(subscription) => {
+            tracing::error!(subscription, "the client library dropped a message: too many at once");
+        }
+        Event::ServerError(error) => tracing::error!(%error, "the broker reports an error"),
+        Event::LameDuckMode => tracing::warn!("the broker is about to shut down"),
+        other => tracing::debug!(event = %other, "connection event"),
+    }
+    None
+}
+
+fn is_refusal(kind: ConnectErrorKind) -> bool {
+    use ConnectErrorKind::{Authentication, AuthorizationViolation, ServerParse};
+    matches!(kind, Authentication | AuthorizationViolation | ServerParse)
+}
+
+/// The innermost cause: the library's own words hide it.
+fn reason(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => reason(source),
+        None => error.to_string(),
+    }
+}

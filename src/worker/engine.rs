@@ -1,0 +1,112 @@
+//! The thread that owns the policy: takes a batch when it is free, computes it, hands it on.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{pending::Pending, queue::Queue};
+use crate::{
+    batch::Batch,
+    policy::{Input, Mode, Output, Policy},
+    wire::{Observations, Space, Wants},
+};
+
+/// A batch that went through the policy.
+pub struct Done {
+    pub batch: Batch<Arc<Pending>>,
+    pub output: Result<Output, String>,
+    /// On the worker's clock.
+    pub started: Duration,
+    pub finished: Duration,
+}
+
+/// What the device thread says.
+pub struct Started {
+    /// Holds one batch: if nobody takes it, waiting happens in the queue. It closes behind the
+    /// last one.
+    pub done: mpsc::Receiver<Done>,
+    /// How the warm-up went.
+    pub warm: oneshot::Receiver<Result<(), String>>,
+}
+
+/// Starts the device thread, which warms up and then computes. It ends when the queue is closed,
+/// or after the policy has panicked.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn start(
+    mut policy: Box<dyn Policy>,
+    queue: Arc<Queue>,
+    batch_rows: usize,
+) -> std::io::Result<Started> {
+    let (sender, done) = mpsc::channel(1);
+    let (warmed, warm) = oneshot::channel();
+    std::thread::Builder::new().name("device".into()).spawn(move || {
+        let result = warm_up(policy.as_mut(), batch_rows).map_err(|error| error.to_string());
+        let failed = result.is_err();
+        if warmed.send(result).is_ok() && !failed {
+            compute_all(policy, &queue, &sender);
+        }
+    })?;
+    Ok(Started { done, warm })
+}
+
+/// One forward pass of each batch size that the device may compile or choose kernels for: powers
+/// of two, and the largest.
+///
+/// # Errors
+/// What the device reports.
+fn warm_up(policy: &mut dyn Policy, max_rows: usize) -> candle_core::Result<()> {
+    let powers = std::iter::successors(Some(1usize), |rows| rows.checked_mul(2));
+    let sizes = powers.take_while(|rows| *rows < max_rows).chain([max_rows]);
+    for rows in sizes {
+        let space = &policy.spec().observation_space;
+        let zeros = Observations::F32(vec![0.0; rows * space.size()]);
+        let mut observations = Observations::empty(space);
+        observations.extend(&zeros, 0..zeros.len());
+        let wants = policy.spec().wants();
+        policy.forward(&Input { observations, modes: vec![Mode::Deterministic; rows], wants })?;
+    }
+    Ok(())
+}
+
+fn compute_all(mut policy: Box<dyn Policy>, queue: &Queue, done: &mpsc::Sender<Done>) {
+    while let Some(batch) = queue.next() {
+        let started = queue.now();
+        let input = assemble(&batch, &policy.spec().observation_space);
+        let result = catch_unwind(AssertUnwindSafe(|| policy.forward(&input)));
+        let panicked = result.is_err();
+        let output = match result {
+            Ok(output) => output.map_err(|error| error.to_string()),
+            // What the policy left behind can't be trusted: this thread computes no more.
+            Err(_) => Err("the policy panicked".into()),
+        };
+        let finished = queue.now();
+        let sent = done.blocking_send(Done { batch, output, started, finished });
+        if panicked || sent.is_err() {
+            return;
+        }
+    }
+}
+
+fn assemble(batch: &Batch<Arc<Pending>>, space: &Space) -> Input {
+    let size = space.size();
+    let mut observations = Observations::empty(space);
+    let mut modes = Vec::with_capacity(batch.rows);
+    let mut wants = Wants::default();
+    for part in &batch.parts {
+        let request = &part.item;
+        let elements = part.rows.start * size..part.rows.end * size;
+        observations.extend(&request.rows.values, elements);
+        modes.extend(part.rows.clone().map(|row| match request.seed {
+            Some(seed) => Mode::Sample { seed, row: row as u64 },
+            None => Mode::Deterministic,
+        }));
+        wants = wants.union(request.wants);
+    }
+    Input { observations, modes, wants }
+}

@@ -1,0 +1,162 @@
+//! From a message to rows in the queue, or to a typed error.
+
+use std::sync::Arc;
+
+use async_nats::{HeaderMap, Message, Subject};
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    answer::Answer,
+    pending::{Form, Pending, ReplyTo},
+    queue::Queue,
+    served::Served,
+};
+use crate::wire::{
+    Code, Encoding, Request, Scalar, WireError,
+    request::Input,
+    subjects::{MODEL_VERSION_HEADER, REQUEST_ID_HEADER},
+};
+
+pub struct Intake {
+    served: Arc<Served>,
+    queue: Arc<Queue>,
+    /// For requests that want a sample and bring no seed.
+    seeds: ChaCha8Rng,
+    count: u64,
+}
+
+/// What became of a message.
+pub enum Taken {
+    Queued(Arc<Pending>),
+    Refused(Answer),
+    /// Nobody could be answered.
+    Ignored,
+}
+
+impl Intake {
+    pub fn new(served: Arc<Served>, queue: Arc<Queue>) -> Self {
+        Self { served, queue, seeds: ChaCha8Rng::from_os_rng(), count: 0 }
+    }
+
+    /// Takes one message, always at once.
+    pub fn take(&mut self, message: Message) -> Taken {
+        let Some(inbox) = message.reply.filter(|inbox| is_inbox(inbox, &message.subject)) else {
+            return Taken::Ignored;
+        };
+        let headers = message.headers.as_ref();
+        let request_id = headers.and_then(|headers| headers.get(REQUEST_ID_HEADER)).cloned();
+        let to = ReplyTo { inbox, encoding: Encoding::of(&message.payload), request_id };
+        match self.check(&message.payload, headers, &to) {
+            Ok(pending) => self.push(pending),
+            Err(refusal) => Taken::Refused(Answer::error(&to, &refusal.error, refusal.id.as_ref())),
+        }
+    }
+
+    fn check(
+        &mut self,
+        payload: &[u8],
+        headers: Option<&HeaderMap>,
+        to: &ReplyTo,
+    ) -> Result<Pending, Box<Refusal>> {
+        let without_id = |error| Box::new(Refusal { error, id: None });
+        self.check_bytes(payload.len()).map_err(without_id)?;
+        self.check_version(headers).map_err(without_id)?;
+        let mut request = Request::read(payload)
+            .map_err(|rejection| Box::new(Refusal { error: rejection.error, id: rejection.id }))?;
+        let id = request.id.take();
+        match self.check_request(request, to) {
+            Ok(pending) => Ok(Pending { id, ..pending }),
+            Err(error) => Err(Box::new(Refusal { error, id })),
+        }
+    }
+
+    fn check_request(&mut self, mut request: Request, to: &ReplyTo) -> Result<Pending, WireError> {
+        self.check_support(&request)?;
+        let form = match request.input {
+            Input::Named(_) => Form::Named,
+            _ => Form::Tensor,
+        };
+        let features = self.served.named.as_ref().map(|named| named.features.as_slice());
+        let space = self.served.observation_space();
+        let rows = request.rows(space, features, self.served.spec.max_rows)?;
+        let seed = match request.deterministic {
+            true => None,
+            false => Some(request.seed.unwrap_or_else(|| self.seeds.next_u64())),
+        };
+        self.count += 1;
+        let (number, to, arrived) = (self.count, to.clone(), self.queue.now());
+        Ok(Pending { number, to, form, rows, seed, wants: request.wants, id: None, arrived })
+    }
+
+    fn push(&self, pending: Pending) -> Taken {
+        let pending = Arc::new(pending);
+        match self.queue.push(pending.clone()) {
+            Ok(()) => Taken::Queued(pending),
+            Err(full) => {
+                // By then the queue has turned over once.
+                let retry = u64::try_from(full.oldest.as_millis()).unwrap_or(u64::MAX);
+                let error = WireError::new(Code::Overloaded, "this worker's queue is full")
+                    .retry_after_ms(retry.clamp(1, 1000));
+                Taken::Refused(Answer::error(&pending.to, &error, pending.id.as_ref()))
+            }
+        }
+    }
+
+    fn check_bytes(&self, got: usize) -> Result<(), WireError> {
+        let limit = self.served.spec.max_bytes;
+        if got <= limit {
+            return Ok(());
+        }
+        Err(WireError::new(Code::TooLarge, "the request is too large")
+            .expected(format!("at most {limit} bytes (limits.request_bytes)"))
+            .got(format!("{got} bytes")))
+    }
+
+    fn check_version(&self, headers: Option<&HeaderMap>) -> Result<(), WireError> {
+        let Some(wanted) = headers.and_then(|headers| headers.get(MODEL_VERSION_HEADER)) else {
+            return Ok(());
+        };
+        let (wanted, served) = (wanted.as_str(), &self.served.spec.model_version);
+        if wanted.strip_prefix('v').unwrap_or(wanted) == served {
+            return Ok(());
+        }
+        Err(WireError::new(Code::UnknownVersion, "this version is not served here")
+            .field(MODEL_VERSION_HEADER)
+            .expected(served)
+            .got(wanted))
+    }
+
+    fn check_support(&self, request: &Request) -> Result<(), WireError> {
+        let memory = |field: &str, what: &str| {
+            Err(WireError::new(Code::Unsupported, format!("this policy {what}")).field(field))
+        };
+        if request.state {
+            return memory("state", "is not recurrent");
+        }
+        if request.mask {
+            return memory("mask", "takes no action masks");
+        }
+        if request.wants.union(self.served.wants) == self.served.wants {
+            return Ok(());
+        }
+        let has = self.served.wants.names();
+        let lacks: Vec<_> =
+            request.wants.names().into_iter().filter(|name| !has.contains(name)).collect();
+        Err(WireError::new(Code::Unsupported, "this policy does not have all that is wanted")
+            .field("want")
+            .expected(has.join(", "))
+            .got(lacks.join(", ")))
+    }
+}
+
+struct Refusal {
+    error: WireError,
+    id: Option<Scalar>,
+}
+
+/// A client may name any reply subject; a wildcard, a system subject or our own would do harm.
+fn is_inbox(inbox: &Subject, own: &Subject) -> bool {
+    let odd = inbox.starts_with('$') || inbox.split('.').any(|token| token == "*" || token == ">");
+    !odd && inbox != own
+}

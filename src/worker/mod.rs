@@ -1,0 +1,22 @@
+//! The worker: takes requests off NATS, batches them through a policy, replies.
+//!
+//! One thread runs all of NATS ([`Service`]: intake, replies, lifecycle), another one owns the
+//! policy ([`engine`]). Between them stand the one queue ([`queue`]), where all waiting happens,
+//! and a channel of one finished batch.
+
+mod answer;
+mod engine;
+mod intake;
+mod lifecycle;
+mod membership;
+mod pending;
+mod queue;
+mod responder;
+mod saturation;
+mod served;
+mod service;
+mod spec_service;
+
+pub use lifecycle::{Failure, State};
+pub use served::Served;
+pub use service::{Setup, Stopped, run};

@@ -1,0 +1,39 @@
+//! A request that was taken and waits for its reply.
+
+use std::time::Duration;
+
+use async_nats::{HeaderValue, Subject};
+
+use crate::wire::{Encoding, Rows, Scalar, Wants};
+
+/// Everything that batching and replying need; nothing of the message it came in.
+#[derive(Debug)]
+pub struct Pending {
+    /// Unique in this worker.
+    pub number: u64,
+    pub to: ReplyTo,
+    pub form: Form,
+    pub rows: Rows,
+    /// `None`: deterministic.
+    pub seed: Option<u64>,
+    pub wants: Wants,
+    pub id: Option<Scalar>,
+    /// On the worker's clock.
+    pub arrived: Duration,
+}
+
+/// Where and how the client wants to hear from us.
+#[derive(Clone, Debug)]
+pub struct ReplyTo {
+    pub inbox: Subject,
+    pub encoding: Encoding,
+    /// Echoed as it came.
+    pub request_id: Option<HeaderValue>,
+}
+
+/// Observations and actions by position or by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Tensor,
+    Named,
+}
