@@ -4,6 +4,7 @@
 
 pub mod artifact;
 pub mod batch;
+pub mod fleet;
 pub mod nats;
 pub mod policy;
 pub mod settings;

@@ -1,0 +1,33 @@
+//! A fleet of simulated vehicles on a closed road, and how it drives over NATS.
+//!
+//! The world in which a policy can be taught and shown: [`road`] is what the vehicles drive on,
+//! [`vehicle`] how they move, [`observation`] what they see through [`rays`], [`driver`] a teacher
+//! that knows the map, [`world`] all of it together, [`trail`] where each vehicle has been and
+//! [`picture`] a drawing of that. All of these are pure; [`remote`] drives the fleet with what a
+//! pool of workers answers, in the words of [`exchange`], and keeps [`score`].
+//!
+//! Metres, radians, seconds and m/s throughout; only an [`Observation`] speaks km/h, as the
+//! requests do. Axes and signs are those of ISO 8855: x ahead, y and positive angles to the left.
+//! Everything random comes from a seed, so a world can be run again.
+
+pub mod driver;
+pub mod exchange;
+mod map;
+pub mod observation;
+pub mod picture;
+pub mod rays;
+pub mod remote;
+pub mod road;
+pub mod score;
+mod shape;
+pub mod trail;
+pub mod vehicle;
+pub mod world;
+
+pub use observation::Observation;
+pub use road::Road;
+pub use vehicle::{Controls, Vehicle};
+pub use world::World;
+
+/// The seed of the road on which policies are shown; no policy is ever trained on it.
+pub const DEMO_ROAD_SEED: u64 = 2019;
