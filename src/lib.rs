@@ -5,6 +5,7 @@
 pub mod artifact;
 pub mod batch;
 pub mod fleet;
+pub mod imitation;
 pub mod nats;
 pub mod policy;
 pub mod settings;
