@@ -1,9 +1,27 @@
 //! carla-rl: serves reinforcement-learning driving policies to fleets of simulators over NATS.
+//!
+//! In the order in which a request travels:
+//!
+//! - [`nats`] connects; [`worker`] takes requests off the queue group's subject, and at the end
+//!   sends their replies.
+//! - [`wire`] reads a request, MessagePack or JSON, and checks it: pure.
+//! - [`batch`] is the one queue, where requests of many simulators become batches: pure.
+//! - [`policy`] computes a batch on candle: normalisation, network, action head.
+//! - [`artifact`] is a trained policy on disk, verified before it serves.
+//!
+//! On the other side, [`fleet`] is a world of simulated vehicles that asks a pool what to do, and
+//! [`imitation`] trains the example policy for it.
+//!
+//! Around it: [`settings`], [`telemetry`], the [`cli`] and what its [`commands`] do, and a
+//! [`broker`] of our own for demonstrations and tests.
 
 #![forbid(unsafe_code)]
 
 pub mod artifact;
 pub mod batch;
+pub mod broker;
+pub mod cli;
+pub mod commands;
 pub mod fleet;
 pub mod imitation;
 pub mod nats;

@@ -1,0 +1,262 @@
+//! The command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Inference worker for reinforcement-learning driving policies: observations in over NATS,
+/// batches through candle, actions out.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a policy: the main job
+    Worker(WorkerArgs),
+    /// Drive simulated vehicles against a pool of workers
+    Fleet(FleetArgs),
+    /// Start a broker, a worker and a fleet, and show what happens
+    Demo(DemoArgs),
+    /// Create, verify and list trained policies
+    #[command(subcommand)]
+    Artifacts(ArtifactsCommand),
+    /// Show and check settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Where settings come from, for every command that has settings.
+#[derive(Args, Debug, Default)]
+pub struct SettingsArgs {
+    /// Settings file, on top of config/default.yaml
+    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
+    pub config: Option<PathBuf>,
+    /// Settings file config/NAME.yaml
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Broker, like nats://127.0.0.1:4222 [NATS_URL]
+    #[arg(long, value_name = "URL")]
+    pub nats_url: Option<String>,
+    /// Model: an artifact's folder, or a name below the artifacts root [MODEL_PATH, MODEL_NAME]
+    #[arg(long, value_name = "DIR|NAME")]
+    pub model: Option<String>,
+    /// Version: latest, latest-stable, 0.1.0, ^0.1 [MODEL_VERSION]
+    #[arg(long, value_name = "VERSION")]
+    pub model_version: Option<String>,
+    /// Artifacts root [MODEL_ARTIFACTS]
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+    /// Device: auto, cpu, metal, cuda, cuda:N [MODEL_DEVICE]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct WorkerArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Load the settings, verify the artifact, and exit
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct FleetArgs {
+    /// Broker, like nats://127.0.0.1:4222 [NATS_URL]
+    #[arg(long, value_name = "URL")]
+    pub nats_url: Option<String>,
+    /// Subject prefix of the pool [NATS_PREFIX]
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// Name of the model that the pool serves [MODEL_NAME]
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    #[command(flatten)]
+    pub drive: DriveArgs,
+    /// Form of the observations on the wire
+    #[arg(long, value_enum, default_value_t = FormArg::Native)]
+    pub form: FormArg,
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    #[command(flatten)]
+    pub drive: DriveArgs,
+    /// nats-server 2.10 or newer
+    #[arg(long, value_name = "FILE", env = "NATS_SERVER_BIN")]
+    pub nats_server: Option<PathBuf>,
+    /// Artifacts root
+    #[arg(long, value_name = "DIR", default_value = "artifacts")]
+    pub artifacts: PathBuf,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct DriveArgs {
+    /// Vehicles on the road
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub vehicles: u32,
+    /// Observations of each vehicle per second
+    #[arg(long, value_name = "F", default_value_t = 20.0, value_parser = hz)]
+    pub hz: f64,
+    /// How long to drive, like 60s, 2m, 500ms
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub duration: Duration,
+    /// Write a picture of the road and the vehicles' paths (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Print one summary object and nothing else on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormArg {
+    /// MessagePack tensors
+    Native,
+    /// CarlaRL's named observations
+    Carla,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ArtifactsCommand {
+    /// Train the example lane-keeping policy and write its artifact
+    Create(CreateArgs),
+    /// Hold an artifact against its card: digests, shapes, numbers, golden outputs
+    Verify(VerifyArgs),
+    /// List the artifacts below a root
+    List(ListArgs),
+    /// Show an artifact's card
+    Show(ShowArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct CreateArgs {
+    /// Artifacts root to write to
+    #[arg(long, value_name = "DIR", default_value = "artifacts")]
+    pub artifacts: PathBuf,
+    /// Version of the new artifact
+    #[arg(long, default_value = "0.1.0", value_parser = semver::Version::parse)]
+    pub version: semver::Version,
+    /// Seed of everything random: the same seed gives the same weights
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Print one summary object and nothing else on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// Artifact folder
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Device to run the golden observations on
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Precision: float32, float16, bfloat16
+    #[arg(long, default_value = "float32")]
+    pub precision: String,
+    /// Print one object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// Artifacts root
+    #[arg(long, value_name = "DIR", default_value = "artifacts")]
+    pub artifacts: PathBuf,
+    /// Print an array of {name, version, path, weights}
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// Artifact folder
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Print the card as JSON instead of YAML
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the settings in force
+    Show(ConfigShowArgs),
+    /// Check a settings file
+    Check(ConfigCheckArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct ConfigShowArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Say where each value was set
+    #[arg(long)]
+    pub origin: bool,
+    /// Print an object {key: {value, origin}}
+    #[arg(long, conflicts_with = "origin")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ConfigCheckArgs {
+    /// Settings file
+    pub file: PathBuf,
+    /// Print an object {ok, problems}
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A number with one of the units ms, s, m, h; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a time like 60s, 2m or 500ms".to_string();
+    let at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(number * seconds)
+        .ok()
+        .filter(|duration| !duration.is_zero() && *duration <= Duration::from_secs(86_400))
+        .ok_or_else(|| format!("{}, of more than nothing and at most a day", wrong()))
+}
+
+fn hz(text: &str) -> Result<f64, String> {
+    let wrong = || "expected a number from 1 to 1000".to_string();
+    text.parse().ok().filter(|hz| (1.0..=1000.0).contains(hz)).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, milliseconds) in
+            [("60s", 60_000), ("2m", 120_000), ("500ms", 500), ("1.5", 1_500)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for wrong in ["", "s", "-1s", "0", "1 day", "nan", "1e99h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

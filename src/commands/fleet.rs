@@ -1,0 +1,205 @@
+//! `carla-rl fleet`: vehicles against any pool.
+
+use std::{fs, io::Write, path::Path};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use super::artifacts::written;
+use crate::{
+    cli::{DriveArgs, FleetArgs, FormArg},
+    fleet::{
+        DEMO_ROAD_SEED, Road, World,
+        exchange::{Exchange, Form},
+        picture,
+        remote::{self, Schedule},
+        score::{Snapshot, Summary},
+    },
+    nats,
+    settings::{self, Flag, Settings, Sources},
+    worker::Failure,
+};
+
+/// Where the vehicles start is decided by this seed.
+const START_SEED: u64 = 7;
+/// The table's head comes again after this many rows.
+const HEAD_EVERY: usize = 20;
+
+/// # Errors
+/// No broker, no pool, a pool that can't drive these vehicles, a file that can't be written.
+pub fn run(arguments: &FleetArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let settings = settings(&[
+        ("--nats-url", "nats.url", arguments.nats_url.clone()),
+        ("--prefix", "nats.prefix", arguments.prefix.clone()),
+        ("--model", "model.name", arguments.model.clone()),
+    ])?;
+    let form = match arguments.form {
+        FormArg::Native => Form::Native,
+        FormArg::Carla => Form::Carla,
+    };
+    runtime()?.block_on(async {
+        let stop = stop_on_signal()?;
+        let driven =
+            drive(&settings.nats, &settings.model.name, form, &arguments.drive, stop).await?;
+        finish(&driven, &arguments.drive, out)
+    })
+}
+
+/// A world after a drive.
+pub struct Driven {
+    pub world: World,
+    pub summary: Summary,
+}
+
+/// Drives the demonstration's vehicles; the table goes to standard error.
+///
+/// # Errors
+/// As [`run`].
+pub async fn drive(
+    nats: &settings::Nats,
+    model: &str,
+    form: Form,
+    arguments: &DriveArgs,
+    stop: watch::Receiver<bool>,
+) -> Result<Driven, Failure> {
+    let connection = nats::connect(nats, "fleet").await?;
+    let client = &connection.client;
+    let exchange = Exchange::find(client, &nats.prefix, model, form).await?;
+    let vehicles = arguments.vehicles as usize;
+    let mut world = World::new(Road::generate(DEMO_ROAD_SEED), vehicles, START_SEED);
+    let schedule = Schedule { hz: arguments.hz, duration: arguments.duration };
+    let mut table = Table { rows: 0, vehicles };
+    let mut every_second = |snapshot: &Snapshot| table.row(snapshot);
+    let score =
+        remote::drive(client, exchange, &mut world, schedule, stop, &mut every_second).await?;
+    let summary = score.summary(vehicles, world.left_road(), arguments.hz);
+    Ok(Driven { world, summary })
+}
+
+/// Prints the summary and draws the picture.
+///
+/// # Errors
+/// The file can't be written, or standard output is closed.
+pub fn finish(driven: &Driven, arguments: &DriveArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let summary = &driven.summary;
+    if let Some(file) = &arguments.plot {
+        draw(driven, file)?;
+    }
+    if arguments.json {
+        return written(writeln!(out, "{:#}", serde_json::json!(summary)));
+    }
+    for line in lines(summary) {
+        written(writeln!(out, "{line}"))?;
+    }
+    match &arguments.plot {
+        Some(file) => written(writeln!(out, "picture      {}", file.display())),
+        None => Ok(()),
+    }
+}
+
+/// Becomes true at Ctrl-C or SIGTERM: the drive ends early, with its summary.
+///
+/// # Errors
+/// The system gives no signals.
+pub fn stop_on_signal() -> Result<watch::Receiver<bool>, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::Defect(error.to_string()));
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stop.send_replace(true);
+    });
+    Ok(stopped)
+}
+
+/// # Errors
+/// The system gives no runtime.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Defect(error.to_string()))
+}
+
+/// The settings with some given by flags: (flag, key, value).
+///
+/// # Errors
+/// [`Failure::Configuration`] with all problems.
+pub fn settings(given: &[(&str, &str, Option<String>)]) -> Result<Settings, Failure> {
+    let flag = |(name, key, value): &(&str, &str, Option<String>)| {
+        let value = value.clone()?;
+        Some(Flag { name: (*name).to_owned(), key: (*key).to_owned(), value })
+    };
+    let flags = given.iter().filter_map(flag).collect();
+    let loaded = Settings::load(&Sources { flags, ..Sources::process() });
+    loaded.map(|loaded| loaded.settings).map_err(|p| Failure::Configuration(p.to_string()))
+}
+
+fn draw(driven: &Driven, file: &Path) -> Result<(), Failure> {
+    let title = format!("{} vehicles on a road they had never seen", driven.summary.vehicles);
+    let svg = picture::svg(&driven.world, &title, &lines(&driven.summary));
+    fs::write(file, svg)
+        .map_err(|error| Failure::Configuration(format!("--plot: {}: {error}", file.display())))
+}
+
+/// The live table: a row a second.
+struct Table {
+    rows: usize,
+    vehicles: usize,
+}
+
+impl Table {
+    fn row(&mut self, snapshot: &Snapshot) {
+        if self.rows.is_multiple_of(HEAD_EVERY) {
+            eprintln!(
+                "  time    on road  requests/s    p50 µs    p99 µs  batch rows  late  errors"
+            );
+        }
+        self.rows += 1;
+        let Snapshot { on_road, requests, p50_us, p99_us, batch_rows_mean, late, errors } =
+            snapshot;
+        let on_road = format!("{on_road}/{}", self.vehicles);
+        let batch = batch_rows_mean.map_or("-".into(), |rows| format!("{rows:.1}"));
+        eprintln!(
+            "{:>4} s {on_road:>10}  {requests:>10}  {p50_us:>8}  {p99_us:>8}  {batch:>10}  {late:>4}  {errors:>6}",
+            self.rows
+        );
+    }
+}
+
+fn lines(summary: &Summary) -> Vec<String> {
+    let Summary {
+        vehicles,
+        hz,
+        duration_s,
+        requests,
+        replies,
+        errors,
+        unanswered,
+        late,
+        left_road,
+        ..
+    } = summary;
+    let trip = &summary.round_trip_us;
+    let batch = summary.batch_rows_mean.map_or("not told".into(), |rows| format!("{rows:.1} rows"));
+    let codes: Vec<_> =
+        summary.errors_by_code.iter().map(|(code, n)| format!("{code} {n}")).collect();
+    let codes = if codes.is_empty() { String::new() } else { format!(" ({})", codes.join(", ")) };
+    vec![
+        format!(
+            "vehicles     {vehicles} at {hz} Hz for {duration_s:.1} s, {left_road} left the road"
+        ),
+        format!(
+            "requests     {requests}, {replies} answered, {errors} errors{codes}, {unanswered} unanswered"
+        ),
+        format!(
+            "round trip   p50 {} µs, p95 {} µs, p99 {} µs, max {} µs",
+            trip.p50, trip.p95, trip.p99, trip.max
+        ),
+        format!("mean batch   {batch}; {late} replies came after their tick"),
+    ]
+}

@@ -1,0 +1,125 @@
+//! `carla-rl worker`: serve a policy until told to stop.
+
+use std::{io::Write, path::PathBuf};
+
+use rand::{RngCore, TryRngCore, rngs::OsRng};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
+
+use super::load_settings;
+use crate::{
+    artifact::{Artifact, ArtifactError, Verified, store},
+    batch,
+    cli::WorkerArgs,
+    settings::{self, Settings},
+    telemetry::logs,
+    worker::{self, Failure, Served, Setup, State, Stopped},
+};
+
+/// Verifies the artifact, then serves it; with `--check`, only says what would be served.
+///
+/// # Errors
+/// Everything that keeps the worker from starting or going on, with its exit code.
+pub fn run(arguments: &WorkerArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let settings = load_settings(&arguments.settings)?.settings;
+    if arguments.check {
+        return check(&settings, out);
+    }
+    let _logs = logs::install(&settings.logging).map_err(Failure::Configuration)?;
+    let (artifact, verified) = open(&settings.model)?;
+    let setup = setup(&settings, &artifact, verified);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Defect(error.to_string()))?;
+    let stopped = runtime.block_on(async { worker::run(setup, stop_on_signal()?).await });
+    // A name server that hangs must not keep a drained worker alive.
+    runtime.shutdown_background();
+    report(&stopped?);
+    Ok(())
+}
+
+/// The artifact that the settings mean, verified on the device that they name.
+///
+/// # Errors
+/// [`Failure::Configuration`] with the file and what is wrong with it.
+pub fn open(model: &settings::Model) -> Result<(Artifact, Verified), Failure> {
+    let wrong = |error: ArtifactError| Failure::Configuration(error.to_string());
+    let folder = folder(model).map_err(wrong)?;
+    let artifact = Artifact::open(&folder).map_err(wrong)?;
+    let verified = artifact.verify(model.device, model.precision).map_err(wrong)?;
+    Ok((artifact, verified))
+}
+
+fn folder(model: &settings::Model) -> Result<PathBuf, ArtifactError> {
+    match &model.path {
+        Some(path) => Ok(path.clone()),
+        None => store::select(&model.artifacts, &model.name, &model.version),
+    }
+}
+
+fn check(settings: &Settings, out: &mut impl Write) -> Result<(), Failure> {
+    let (artifact, verified) = open(&settings.model)?;
+    let (card, deviation) = (&artifact.card, verified.deviation);
+    let said = writeln!(
+        out,
+        "{}: {} {} ({}) is sound: {} golden outputs on {} in {}, at most {:.1e} off ({:.0e} allowed)",
+        artifact.folder.display(),
+        card.name,
+        card.version,
+        artifact.weights(),
+        deviation.rows,
+        verified.device,
+        settings.model.precision,
+        deviation.worst,
+        deviation.tolerance,
+    );
+    said.map_err(|error| Failure::Defect(error.to_string()))
+}
+
+fn setup(settings: &Settings, artifact: &Artifact, verified: Verified) -> Setup {
+    let Settings { model, limits, .. } = settings;
+    let name = format!("{:08x}", OsRng.unwrap_err().next_u32());
+    let served = Served::new(artifact, &verified, model.precision, limits, &name);
+    Setup {
+        served,
+        policy: Box::new(verified.policy),
+        limits: batch::Limits {
+            batch_rows: model.max_batch_size,
+            max_delay: model.max_delay,
+            queue_rows: limits.queue_rows,
+        },
+        nats: settings.nats.clone(),
+        drain_timeout: settings.worker.drain_timeout,
+        state: watch::channel(State::Starting).0,
+    }
+}
+
+/// Becomes true at the first signal. The second one ends the process at once.
+fn stop_on_signal() -> Result<watch::Receiver<bool>, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::Defect(error.to_string()));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        let (name, _) = next_signal(&mut interrupt, &mut terminate).await;
+        tracing::info!(signal = name, "stopping; a second signal ends the worker at once");
+        stop.send_replace(true);
+        let (name, number) = next_signal(&mut interrupt, &mut terminate).await;
+        tracing::warn!(signal = name, "stopped at once");
+        std::process::exit(128 + number);
+    });
+    Ok(stopped)
+}
+
+async fn next_signal(interrupt: &mut Signal, terminate: &mut Signal) -> (&'static str, i32) {
+    tokio::select! {
+        _ = interrupt.recv() => ("SIGINT", SignalKind::interrupt().as_raw_value()),
+        _ = terminate.recv() => ("SIGTERM", SignalKind::terminate().as_raw_value()),
+    }
+}
+
+fn report(stopped: &Stopped) {
+    let Stopped { received, answered, ignored } = stopped;
+    tracing::info!(received, answered = ?answered, ignored, "drained");
+}
