@@ -12,8 +12,8 @@
 //! On the other side, [`fleet`] is a world of simulated vehicles that asks a pool what to do, and
 //! [`imitation`] trains the example policy for it.
 //!
-//! Around it: [`settings`], [`telemetry`], the [`cli`] and what its [`commands`] do, and a
-//! [`broker`] of our own for demonstrations and tests.
+//! Around it: [`settings`], [`telemetry`], the [`cli`] and what its [`commands`] do, every
+//! [`failure`] with its exit code, and a [`broker`] of our own for demonstrations and tests.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ pub mod batch;
 pub mod broker;
 pub mod cli;
 pub mod commands;
+pub mod failure;
 pub mod fleet;
 pub mod imitation;
 pub mod nats;

@@ -9,7 +9,7 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use crate::{settings, worker::Failure};
+use crate::{failure::Failure, settings};
 
 /// Between two attempts at the start.
 const RETRY: Duration = Duration::from_millis(500);

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use crate::{
-    artifact::{Artifact, ArtifactError, store},
+    artifact::{Artifact, ArtifactError, Verified, store},
     cli::{ListArgs, ShowArgs, VerifyArgs},
+    failure::Failure,
     policy::device::{Device, Precision},
-    worker::Failure,
 };
 
 /// # Errors
@@ -21,8 +21,8 @@ pub fn verify(arguments: &VerifyArgs, out: &mut impl Write) -> Result<(), Failur
     let precision: Precision = arguments.precision.parse().map_err(|e| flag("--precision", e))?;
     let artifact = Artifact::open(&arguments.folder).map_err(configuration)?;
     let verified = artifact.verify(device, precision).map_err(configuration)?;
-    let (card, deviation) = (&artifact.card, verified.deviation);
     if arguments.json {
+        let (card, deviation) = (&artifact.card, verified.deviation);
         let object = json!({
             "ok": true,
             "name": card.name,
@@ -37,8 +37,13 @@ pub fn verify(arguments: &VerifyArgs, out: &mut impl Write) -> Result<(), Failur
         });
         return written(writeln!(out, "{object:#}"));
     }
-    written(writeln!(
-        out,
+    written(writeln!(out, "{}", soundness(&artifact, &verified, precision)))
+}
+
+/// That a verified artifact is sound, in one line.
+pub(super) fn soundness(artifact: &Artifact, verified: &Verified, precision: Precision) -> String {
+    let (card, deviation) = (&artifact.card, verified.deviation);
+    format!(
         "{}: {} {} ({}) is sound: {} golden outputs on {} in {precision}, at most {:.1e} off ({:.0e} allowed)",
         artifact.folder.display(),
         card.name,
@@ -48,7 +53,7 @@ pub fn verify(arguments: &VerifyArgs, out: &mut impl Write) -> Result<(), Failur
         verified.device,
         deviation.worst,
         deviation.tolerance,
-    ))
+    )
 }
 
 /// # Errors

@@ -9,19 +9,19 @@ use super::artifacts::{configuration, written};
 use crate::{
     artifact::{Card, Draft, create, store},
     cli::CreateArgs,
+    failure::Failure,
     fleet::{
         DEMO_ROAD_SEED, Road, World,
         exchange::ACTIONS,
         observation::{DIM, FEATURES, MAX_SPEED},
         rays::RANGE,
     },
-    imitation::{Options, Trained, train},
+    imitation::{Options, Progress, Trained, train},
     policy::{
         PolicySpec,
         spec::{Activation, Head, NetworkSpec, Normalize, Postprocess},
     },
     wire::{DType, Observations, Space, space::Bound},
-    worker::Failure,
 };
 
 /// Golden observations: so many vehicles, each looked at so many times, so far apart.
@@ -73,13 +73,22 @@ fn train_with_bar(seed: u64) -> Result<Trained, Failure> {
         ProgressStyle::with_template("training {wide_bar} {pos}/{len} steps, {msg}, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let options = Options { seed, ..Options::default() };
-    let trained = train(&options, &mut |progress| {
-        bar.set_length(progress.steps as u64);
-        bar.set_position(progress.step as u64);
-        bar.set_message(format!("loss {:.4}", progress.loss));
-    });
+    let trained = train(&options, &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     trained.map_err(|error| Failure::Defect(format!("the training failed: {error}")))
+}
+
+/// Where there is no terminal for a bar, a line for each tenth.
+fn show(bar: &ProgressBar, Progress { step, steps, loss }: Progress) {
+    if bar.is_hidden() {
+        if step * 10 / steps > (step - 1) * 10 / steps {
+            eprintln!("training {}0 %, loss {loss:.4}", step * 10 / steps);
+        }
+        return;
+    }
+    bar.set_length(steps as u64);
+    bar.set_position(step as u64);
+    bar.set_message(format!("loss {loss:.4}"));
 }
 
 fn draft(arguments: &CreateArgs, trained: Trained) -> Draft {

@@ -19,8 +19,8 @@ use crate::{
     artifact::store,
     broker::{self, Broker},
     cli::{DemoArgs, DriveArgs},
+    failure::Failure,
     fleet::exchange::Form,
-    worker::Failure,
 };
 
 /// Where the picture goes if nobody says.

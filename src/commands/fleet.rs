@@ -10,6 +10,7 @@ use tokio::{
 use super::artifacts::written;
 use crate::{
     cli::{DriveArgs, FleetArgs, FormArg},
+    failure::Failure,
     fleet::{
         DEMO_ROAD_SEED, Road, World,
         exchange::{Exchange, Form},
@@ -19,7 +20,6 @@ use crate::{
     },
     nats,
     settings::{self, Flag, Settings, Sources},
-    worker::Failure,
 };
 
 /// Where the vehicles start is decided by this seed.

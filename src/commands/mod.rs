@@ -14,7 +14,7 @@ use std::io::Write;
 
 use crate::{
     cli::{ArtifactsCommand, Command, ConfigCommand, ConfigShowArgs},
-    worker::Failure,
+    failure::Failure,
 };
 
 /// Runs one subcommand.

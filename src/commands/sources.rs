@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::{
     cli::SettingsArgs,
+    failure::Failure,
     settings::{Flag, Loaded, Settings, Sources},
-    worker::Failure,
 };
 
 /// Loads the settings that the flags and everything below them give.

@@ -8,14 +8,18 @@ use tokio::{
     sync::watch,
 };
 
-use super::load_settings;
+use super::{
+    artifacts::{configuration, soundness, written},
+    load_settings,
+};
 use crate::{
     artifact::{Artifact, ArtifactError, Verified, store},
     batch,
     cli::WorkerArgs,
+    failure::Failure,
     settings::{self, Settings},
     telemetry::logs,
-    worker::{self, Failure, Served, Setup, State, Stopped},
+    worker::{self, Served, Setup, State, Stopped},
 };
 
 /// Verifies the artifact, then serves it; with `--check`, only says what would be served.
@@ -43,11 +47,10 @@ pub fn run(arguments: &WorkerArgs, out: &mut impl Write) -> Result<(), Failure> 
 ///
 /// # Errors
 /// [`Failure::Configuration`] with the file and what is wrong with it.
-pub fn open(model: &settings::Model) -> Result<(Artifact, Verified), Failure> {
-    let wrong = |error: ArtifactError| Failure::Configuration(error.to_string());
-    let folder = folder(model).map_err(wrong)?;
-    let artifact = Artifact::open(&folder).map_err(wrong)?;
-    let verified = artifact.verify(model.device, model.precision).map_err(wrong)?;
+fn open(model: &settings::Model) -> Result<(Artifact, Verified), Failure> {
+    let folder = folder(model).map_err(configuration)?;
+    let artifact = Artifact::open(&folder).map_err(configuration)?;
+    let verified = artifact.verify(model.device, model.precision).map_err(configuration)?;
     Ok((artifact, verified))
 }
 
@@ -60,21 +63,8 @@ fn folder(model: &settings::Model) -> Result<PathBuf, ArtifactError> {
 
 fn check(settings: &Settings, out: &mut impl Write) -> Result<(), Failure> {
     let (artifact, verified) = open(&settings.model)?;
-    let (card, deviation) = (&artifact.card, verified.deviation);
-    let said = writeln!(
-        out,
-        "{}: {} {} ({}) is sound: {} golden outputs on {} in {}, at most {:.1e} off ({:.0e} allowed)",
-        artifact.folder.display(),
-        card.name,
-        card.version,
-        artifact.weights(),
-        deviation.rows,
-        verified.device,
-        settings.model.precision,
-        deviation.worst,
-        deviation.tolerance,
-    );
-    said.map_err(|error| Failure::Defect(error.to_string()))
+    let line = soundness(&artifact, &verified, settings.model.precision);
+    written(writeln!(out, "{line}"))
 }
 
 fn setup(settings: &Settings, artifact: &Artifact, verified: Verified) -> Setup {

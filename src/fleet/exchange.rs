@@ -10,13 +10,13 @@ use super::{
     observation::{DIM, FEATURES},
 };
 use crate::{
+    failure::Failure,
     wire::{
         Encoding, Spec, Tensor,
         node::{Array, Key, Node},
         subjects,
         tensor::{TensorView, Values},
     },
-    worker::Failure,
 };
 
 /// Names of the actions, in the order in which [`Controls`] have them.

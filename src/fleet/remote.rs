@@ -21,7 +21,7 @@ use super::{
     score::{Score, Snapshot},
     vehicle::MAX_STEP,
 };
-use crate::worker::Failure;
+use crate::failure::Failure;
 
 /// Requests of one vehicle without a reply; older ones are given up.
 const MAX_OPEN: usize = 64;

@@ -1,4 +1,4 @@
-//! A worker's states, and how its life can end.
+//! A worker's states.
 
 use std::fmt;
 
@@ -25,36 +25,3 @@ impl fmt::Display for State {
         })
     }
 }
-
-/// Why a worker could not start or go on. Each kind has its exit code (sysexits.h).
-#[derive(Clone, Debug, PartialEq)]
-pub enum Failure {
-    /// Settings, artifact or credentials: starting again changes nothing.
-    Configuration(String),
-    /// The broker can't be reached.
-    Unreachable(String),
-    /// A defect here, or a device that fails.
-    Defect(String),
-}
-
-impl Failure {
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Failure::Configuration(_) => 78,
-            Failure::Unreachable(_) => 75,
-            Failure::Defect(_) => 70,
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Configuration(why) | Failure::Unreachable(why) | Failure::Defect(why) => {
-                f.write_str(why)
-            }
-        }
-    }
-}
-
-impl std::error::Error for Failure {}

@@ -29,7 +29,9 @@ pub struct Membership {
     subject: String,
     group: String,
     subscriber: Option<Subscriber>,
-    leaving: bool,
+    leaving: Leaving,
+    /// Ticks since joining.
+    age: usize,
     /// The connection's message count when the subscription began. Nothing else comes in on this
     /// connection, so the difference is what the server has delivered to us.
     base: u64,
@@ -39,11 +41,30 @@ pub struct Membership {
     quiet: u32,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// As soon as [`WINDOW`] ticks have shown how many requests come.
+    Wanted,
+    /// The server has been told after how many messages to end the subscription.
+    Told,
+}
+
 impl Membership {
     pub fn new(client: Client, subject: String, group: String) -> Self {
         let recent = VecDeque::from([0; WINDOW]);
-        let (subscriber, leaving, base) = (None, false, 0);
-        Self { client, subject, group, subscriber, leaving, base, recent, taken: 0, quiet: 0 }
+        Self {
+            client,
+            subject,
+            group,
+            subscriber: None,
+            leaving: Leaving::No,
+            age: 0,
+            base: 0,
+            recent,
+            taken: 0,
+            quiet: 0,
+        }
     }
 
     pub fn is_member(&self) -> bool {
@@ -51,7 +72,7 @@ impl Membership {
     }
 
     pub fn is_leaving(&self) -> bool {
-        self.leaving
+        self.leaving != Leaving::No
     }
 
     /// Joins, and returns when the server knows of it.
@@ -59,10 +80,10 @@ impl Membership {
     /// # Errors
     /// The connection is gone, or the server refuses.
     pub async fn join(&mut self) -> Result<(), String> {
-        self.base = self.delivered_to_connection();
+        self.base = self.client.statistics().in_messages.load(Ordering::Relaxed);
         let subscribed = self.client.queue_subscribe(self.subject.clone(), self.group.clone());
         self.subscriber = Some(subscribed.await.map_err(|error| error.to_string())?);
-        (self.leaving, self.quiet) = (false, 0);
+        (self.leaving, self.age, self.quiet) = (Leaving::No, 0, 0);
         nats::round_trip(&self.client, CONFIRM).await
     }
 
@@ -83,11 +104,21 @@ impl Membership {
 
     /// Begins to leave. Requests go on coming until [`Membership::next`] gives `None`.
     pub async fn leave(&mut self) {
-        let delivered = self.delivered_to_connection() - self.base;
-        let margin = self.recent.iter().sum::<u64>().max(MIN_MARGIN);
+        if self.is_member() && !self.is_leaving() {
+            self.leaving = Leaving::Wanted;
+            self.leave_when_due().await;
+        }
+    }
+
+    async fn leave_when_due(&mut self) {
         let Some(subscriber) = &mut self.subscriber else { return };
-        (self.leaving, self.quiet) = (true, 0);
+        if self.leaving != Leaving::Wanted || self.age < WINDOW {
+            return;
+        }
+        let delivered = self.client.statistics().in_messages.load(Ordering::Relaxed) - self.base;
+        let margin = (self.recent.iter().sum::<u64>() + self.taken).max(MIN_MARGIN);
         tracing::debug!(delivered, margin, "leaving the queue group");
+        self.leaving = Leaving::Told;
         if let Err(error) = subscriber.unsubscribe_after(delivered + margin).await {
             tracing::warn!(%error, "leaving the queue group");
         }
@@ -106,7 +137,9 @@ impl Membership {
         self.quiet = if self.taken == 0 { self.quiet + 1 } else { 0 };
         self.recent.pop_front();
         self.recent.push_back(std::mem::take(&mut self.taken));
-        if self.leaving && self.quiet >= QUIET {
+        self.age += 1;
+        self.leave_when_due().await;
+        if self.leaving == Leaving::Told && self.quiet >= QUIET {
             self.leave_now().await;
         }
     }
@@ -129,10 +162,6 @@ impl Membership {
 
     fn end(&mut self) {
         self.subscriber = None;
-        self.leaving = false;
-    }
-
-    fn delivered_to_connection(&self) -> u64 {
-        self.client.statistics().in_messages.load(Ordering::Relaxed)
+        self.leaving = Leaving::No;
     }
 }

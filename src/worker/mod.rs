@@ -17,6 +17,6 @@ mod served;
 mod service;
 mod spec_service;
 
-pub use lifecycle::{Failure, State};
+pub use lifecycle::State;
 pub use served::Served;
 pub use service::{Setup, Stopped, run};

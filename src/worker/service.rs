@@ -15,7 +15,7 @@ use super::{
     answer::Answer,
     engine::{self, Done},
     intake::{Intake, Taken},
-    lifecycle::{Failure, State},
+    lifecycle::State,
     membership::{Membership, TICK},
     queue::Queue,
     responder::Responder,
@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     batch::Limits,
+    failure::Failure,
     nats::{self, Connection, Link},
     policy::Policy,
     settings,
@@ -243,9 +244,7 @@ impl Service {
         self.drain_by = Some(Instant::now() + self.drain_timeout);
         self.spec.abort();
         self.queue.drain();
-        if !self.membership.is_leaving() {
-            self.membership.leave().await;
-        }
+        self.membership.leave().await;
     }
 
     fn is_drained(&self) -> bool {
