@@ -1,0 +1,30 @@
+# Two commands do everything: `make demo` and `make test`. Both find or fetch a nats-server first.
+
+SHELL := /bin/sh
+CARGO ?= cargo
+
+.PHONY: demo test check bench nats-server clean
+
+# Broker, worker and 64 vehicles on this machine for a minute. DEMO="--vehicles 200 --hz 10" changes it.
+demo: nats-server
+	$(CARGO) run --release --locked -- demo --nats-server "$$(scripts/nats-server)" $(DEMO)
+
+test: nats-server
+	NATS_SERVER_BIN="$$(scripts/nats-server)" $(CARGO) test --locked
+
+# Formatting, lints and docs, all warnings being errors.
+check:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+bench:
+	RAYON_NUM_THREADS=1 $(CARGO) bench --locked
+
+# The broker: $NATS_SERVER_BIN, one on the path, or fetched into .tools/.
+nats-server:
+	@scripts/nats-server > /dev/null
+
+clean:
+	$(CARGO) clean
+	rm -rf .tools demo.svg
