@@ -1,1 +1,13 @@
+//! The whole program against a real nats-server, one for each test, on a free port.
 
+mod artifacts;
+mod batching;
+mod command_line;
+mod driving;
+mod errors;
+mod gate;
+mod leaving;
+mod lifecycle;
+mod round_trip;
+mod structure;
+mod support;

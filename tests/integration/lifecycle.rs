@@ -1,0 +1,197 @@
+//! A worker's life: waiting for the broker, its restart, drains, a device that dies.
+
+use std::time::Duration;
+
+use carla_rl::{
+    failure::Failure,
+    policy::{Input, Output, Policy, PolicySpec},
+    worker::State,
+};
+
+use crate::{
+    gate::Gate,
+    support::{INFER, Native, PATIENCE, TestBroker, action, ask, error_of, observation, until},
+};
+
+#[tokio::test]
+async fn a_worker_waits_for_a_broker_that_is_not_there_yet() {
+    let mut broker = TestBroker::start();
+    broker.server.kill();
+    let mut worker = broker.worker().start_early();
+    worker.reach(State::Starting).await;
+    broker.server.restart().unwrap();
+    worker.reach(State::Ready).await;
+    let values = observation(1);
+    action(&broker.client().await, &Native::one(&values)).await;
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_does_not_come_is_given_up_with_its_own_exit_code() {
+    let mut broker = TestBroker::start();
+    broker.server.kill();
+    let builder = broker.worker().with(|w| w.nats.connect_timeout = Some(Duration::from_millis(1)));
+    let failure = builder.start_early().join().await.unwrap_err();
+    assert!(matches!(failure, Failure::Unreachable(_)), "{failure}");
+    assert_eq!(failure.exit_code(), 75);
+    assert!(failure.to_string().contains(&broker.server.url()), "{failure}");
+}
+
+#[tokio::test]
+async fn a_worker_that_waits_for_the_broker_can_be_stopped() {
+    let mut broker = TestBroker::start();
+    broker.server.kill();
+    let worker = broker.worker().start_early();
+    assert_eq!(worker.drain().await.received, 0);
+}
+
+#[tokio::test]
+async fn a_worker_survives_the_restart_of_its_broker_and_leaves_without_loss_afterwards() {
+    let mut broker = TestBroker::start();
+    let mut worker = broker.worker().start().await;
+    let values = observation(1);
+    for _ in 0..50 {
+        action(&broker.client().await, &Native::one(&values)).await;
+    }
+    for _ in 0..2 {
+        broker.server.kill();
+        worker.reach(State::Starting).await;
+        broker.server.restart().unwrap();
+        worker.reach(State::Ready).await;
+        action(&broker.client().await, &Native::one(&values)).await;
+    }
+    let stopped = worker.drain().await;
+    assert_eq!((stopped.received, stopped.answered["ok"]), (52, 52));
+}
+
+#[tokio::test]
+async fn a_drain_answers_what_was_taken_before_it_ends() {
+    let broker = TestBroker::start();
+    let mut gate = None;
+    let mut worker = broker
+        .worker()
+        .wrap(|policy| {
+            let (handle, gated) = Gate::before(policy);
+            gate = Some(handle);
+            gated
+        })
+        .start()
+        .await;
+    let (gate, client) = (gate.unwrap(), broker.client().await);
+    gate.close();
+    let asking = (0..40).map(|i| {
+        let client = client.clone();
+        tokio::spawn(async move { action(&client, &Native::one(&observation(i))).await })
+    });
+    let asking: Vec<_> = asking.collect();
+    until("the device has one", || !gate.batches().is_empty()).await;
+    worker.stop();
+    worker.reach(State::Draining).await;
+    gate.open();
+    for reply in asking {
+        tokio::time::timeout(PATIENCE, reply).await.unwrap().unwrap();
+    }
+    let stopped = worker.join().await.unwrap();
+    assert_eq!((stopped.received, stopped.answered["ok"]), (40, 40));
+}
+
+#[tokio::test]
+async fn what_a_drain_can_not_finish_in_time_is_told_so() {
+    let broker = TestBroker::start();
+    let mut gate = None;
+    let worker = broker
+        .worker()
+        .with(|worker| worker.drain_timeout = Duration::ZERO)
+        .wrap(|policy| {
+            let (handle, gated) = Gate::before(policy);
+            gate = Some(handle);
+            gated
+        })
+        .start()
+        .await;
+    let (gate, client) = (gate.unwrap(), broker.client().await);
+    gate.close();
+    let body: bytes::Bytes = Native::one(&observation(1)).encode().into();
+    let asking: Vec<_> = (0..3)
+        .map(|_| {
+            tokio::spawn({
+                let (client, body) = (client.clone(), body.clone());
+                async move { client.request(INFER, body).await }
+            })
+        })
+        .collect();
+    until("the device has one", || !gate.batches().is_empty()).await;
+    // An error is answered at once, so its answer says that all before it were taken.
+    error_of(&ask(&client, vec![]).await);
+    worker.stop();
+    for reply in asking {
+        let reply = tokio::time::timeout(PATIENCE, reply).await.unwrap().unwrap().unwrap();
+        assert_eq!(error_of(&reply)["error"]["code"], "draining");
+        assert_eq!(reply.headers.unwrap().get("Nats-Service-Error-Code").unwrap().as_str(), "503");
+    }
+    assert_eq!(worker.join().await.unwrap().answered["draining"], 3);
+}
+
+#[tokio::test]
+async fn with_no_worker_left_the_broker_says_so_at_once() {
+    let broker = TestBroker::start();
+    broker.worker().start().await.drain().await;
+    let client = broker.client().await;
+    for subject in [INFER, "policy.v1.spec.lane-keeping"] {
+        let error = client.request(subject, "".into()).await.unwrap_err();
+        assert_eq!(error.kind(), async_nats::RequestErrorKind::NoResponders, "{subject}");
+    }
+}
+
+/// A policy with a defect: it fails, or panics, once it has been warmed up.
+struct Broken {
+    inner: Box<dyn Policy>,
+    armed: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    panics: bool,
+}
+
+impl Policy for Broken {
+    fn spec(&self) -> &PolicySpec {
+        self.inner.spec()
+    }
+
+    fn forward(&mut self, input: &Input) -> candle_core::Result<Output> {
+        match (self.armed.load(std::sync::atomic::Ordering::Relaxed), self.panics) {
+            (false, _) => self.inner.forward(input),
+            (true, true) => panic!("a defect, on purpose"),
+            (true, false) => candle_core::bail!("the device is out of memory"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_forward_pass_that_fails_is_an_internal_error_and_the_worker_lives_on() {
+    let broker = TestBroker::start();
+    let armed = std::sync::Arc::<std::sync::atomic::AtomicBool>::default();
+    let (switch, panics) = (armed.clone(), false);
+    let worker =
+        broker.worker().wrap(|inner| Box::new(Broken { inner, armed, panics })).start().await;
+    let client = broker.client().await;
+    let values = observation(1);
+    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    let reply = ask(&client, Native::one(&values).encode()).await;
+    assert_eq!(error_of(&reply)["error"]["code"], "internal");
+    switch.store(false, std::sync::atomic::Ordering::Relaxed);
+    action(&client, &Native::one(&values)).await;
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_panics_answers_its_batch_and_ends_the_worker_as_a_defect() {
+    let broker = TestBroker::start();
+    let armed = std::sync::Arc::<std::sync::atomic::AtomicBool>::default();
+    let (switch, panics) = (armed.clone(), true);
+    let worker =
+        broker.worker().wrap(|inner| Box::new(Broken { inner, armed, panics })).start().await;
+    let client = broker.client().await;
+    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    let reply = ask(&client, Native::one(&observation(1)).encode()).await;
+    assert_eq!(error_of(&reply)["error"]["code"], "internal");
+    let failure = worker.join().await.unwrap_err();
+    assert_eq!(failure.exit_code(), 70, "{failure}");
+}

@@ -1,0 +1,68 @@
+//! What the architecture promises about the source itself.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Rooms without input and output, and what none of their files may mention.
+const PURE: [&str; 2] = ["src/wire", "src/batch"];
+const PURE_FLEET: [&str; 10] = [
+    "driver",
+    "map",
+    "observation",
+    "picture",
+    "rays",
+    "road",
+    "shape",
+    "trail",
+    "vehicle",
+    "world",
+];
+const IMPURE: [&str; 6] = ["tokio", "async_nats", "candle", "metrics::", "Instant", "SystemTime"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let below = folders.iter().flat_map(|folder| sources(folder));
+    files.into_iter().chain(below).filter(|path| path.extension() == Some("rs".as_ref())).collect()
+}
+
+#[test]
+fn pure_rooms_mention_no_runtime_no_device_and_no_clock() {
+    let rooms = PURE.iter().flat_map(|room| sources(&root().join(room)));
+    let fleet = PURE_FLEET.iter().map(|file| root().join(format!("src/fleet/{file}.rs")));
+    let files: Vec<_> = rooms.chain(fleet).collect();
+    assert!(files.len() > 20, "the rooms are where this test looks for them");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for word in IMPURE {
+            assert!(!text.contains(word), "{} mentions {word}", file.display());
+        }
+    }
+}
+
+#[test]
+fn batching_and_policies_do_not_know_each_other() {
+    for (room, stranger) in [("src/batch", "policy"), ("src/policy", "batch::")] {
+        for file in sources(&root().join(room)) {
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(!text.contains(&format!("crate::{stranger}")), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn nobody_imports_the_worker_but_the_commands() {
+    for file in sources(&root().join("src")) {
+        let may =
+            ["src/worker", "src/commands"].iter().any(|room| file.starts_with(root().join(room)));
+        let text = fs::read_to_string(&file).unwrap();
+        let does = text.contains("crate::worker") || text.contains("\n    worker::");
+        assert!(may || !does, "{}", file.display());
+    }
+}

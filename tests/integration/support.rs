@@ -1,0 +1,355 @@
+//! A broker, workers in threads of their own, and clients.
+
+use std::{path::PathBuf, thread::JoinHandle, time::Duration};
+
+use async_nats::{Client, HeaderMap, Message};
+use carla_rl::{
+    artifact::{Artifact, Verified},
+    batch,
+    broker::{self, Broker},
+    failure::Failure,
+    policy::{
+        Policy,
+        device::{Device, Precision},
+    },
+    settings::{Limits, Nats},
+    wire::{
+        Encoding, Scalar, Spec,
+        tensor::{TensorView, Values},
+    },
+    worker::{self, Served, Setup, State, Stopped},
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+/// Long enough for any answer on a loaded machine; nothing waits for it to pass.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const MODEL: &str = "lane-keeping";
+pub const INFER: &str = "policy.v1.infer.lane-keeping";
+/// Elements of one observation of the example.
+pub const DIM: usize = 21;
+
+/// A server of the test's own.
+pub struct TestBroker {
+    pub server: Broker,
+    _folder: tempfile::TempDir,
+}
+
+impl TestBroker {
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let given = std::env::var_os("NATS_SERVER_BIN").map(PathBuf::from);
+        let binary = broker::find(given.as_deref()).unwrap();
+        let server = Broker::start_with(&binary, folder.path(), arguments).unwrap();
+        Self { server, _folder: folder }
+    }
+
+    pub async fn client(&self) -> Client {
+        async_nats::ConnectOptions::new()
+            .request_timeout(Some(PATIENCE))
+            .connect(self.server.url())
+            .await
+            .unwrap()
+    }
+
+    pub fn nats(&self) -> Nats {
+        Nats {
+            servers: self.server.url().parse().unwrap(),
+            prefix: "policy".into(),
+            credentials_file: None,
+            connect_timeout: Some(PATIENCE),
+            ping_interval: Duration::from_secs(10),
+        }
+    }
+
+    /// A worker that serves the example.
+    pub fn worker(&self) -> Builder {
+        Builder::new(self.nats(), &example())
+    }
+}
+
+/// The folder of the committed example.
+pub fn example() -> PathBuf {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("artifacts");
+    carla_rl::artifact::store::select(&root, MODEL, &"latest".parse().unwrap()).unwrap()
+}
+
+/// A worker that is being set up.
+pub struct Builder {
+    pub nats: Nats,
+    pub artifact: Artifact,
+    pub policy: Option<Box<dyn Policy>>,
+    pub limits: Limits,
+    pub batch: batch::Limits,
+    pub drain_timeout: Duration,
+    verified: Option<Verified>,
+}
+
+impl Builder {
+    pub fn new(nats: Nats, folder: &std::path::Path) -> Self {
+        let artifact = Artifact::open(folder).unwrap();
+        let verified = artifact.verify(Device::Cpu, Precision::F32).unwrap();
+        Self {
+            nats,
+            artifact,
+            policy: None,
+            limits: Limits { queue_rows: 4096, request_rows: 1024, request_bytes: 1 << 20 },
+            batch: batch::Limits { batch_rows: 64, max_delay: Duration::ZERO, queue_rows: 4096 },
+            drain_timeout: Duration::from_secs(25),
+            verified: Some(verified),
+        }
+    }
+
+    /// Puts `wrap` around the policy.
+    pub fn wrap(mut self, wrap: impl FnOnce(Box<dyn Policy>) -> Box<dyn Policy>) -> Self {
+        let verified = self.verified.as_ref().unwrap();
+        let again = self.artifact.verify(Device::Cpu, Precision::F32).unwrap().policy;
+        assert_eq!(verified.policy.spec(), again.spec());
+        self.policy = Some(wrap(Box::new(again)));
+        self
+    }
+
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Starts the worker and waits until it is ready.
+    pub async fn start(self) -> Worker {
+        let mut worker = self.start_early();
+        worker.reach(State::Ready).await;
+        worker
+    }
+
+    /// Starts the worker.
+    pub fn start_early(mut self) -> Worker {
+        let verified = self.verified.take().unwrap();
+        let name = format!("{:08x}", rand::random::<u32>());
+        let served = Served::new(&self.artifact, &verified, Precision::F32, &self.limits, &name);
+        let policy = self.policy.take().unwrap_or_else(|| Box::new(verified.policy));
+        let (state, states) = watch::channel(State::Starting);
+        let (stop, stopped) = watch::channel(false);
+        let setup = Setup {
+            served,
+            policy,
+            limits: self.batch,
+            nats: self.nats,
+            drain_timeout: self.drain_timeout,
+            state,
+        };
+        let thread = std::thread::spawn(move || runtime().block_on(worker::run(setup, stopped)));
+        Worker { name, stop, states, thread }
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A running worker.
+pub struct Worker {
+    pub name: String,
+    stop: watch::Sender<bool>,
+    states: watch::Receiver<State>,
+    thread: JoinHandle<Result<Stopped, Failure>>,
+}
+
+impl Worker {
+    pub async fn reach(&mut self, state: State) {
+        let reached = self.states.wait_for(|now| *now == state);
+        tokio::time::timeout(PATIENCE, reached).await.expect("the state is reached").unwrap();
+    }
+
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    pub async fn join(self) -> Result<Stopped, Failure> {
+        let thread = self.thread;
+        tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap()
+    }
+
+    /// Stops the worker and waits for its end.
+    pub async fn drain(self) -> Stopped {
+        self.stop();
+        self.join().await.unwrap()
+    }
+}
+
+/// A request in the native form.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Native<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub obs: Option<TensorView<'a>>,
+    pub deterministic: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub want: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+}
+
+impl<'a> Native<'a> {
+    /// One observation of these elements.
+    pub fn one(values: &'a [f32]) -> Self {
+        Self::shaped(values, vec![values.len()])
+    }
+
+    /// Rows of [`DIM`] elements.
+    pub fn rows(values: &'a [f32]) -> Self {
+        Self::shaped(values, vec![values.len() / DIM, DIM])
+    }
+
+    pub fn shaped(values: &'a [f32], shape: Vec<usize>) -> Self {
+        let obs = TensorView { shape, values: Values::F4(values) };
+        Self { obs: Some(obs), deterministic: true, ..Self::default() }
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        Encoding::MessagePack.write(self).unwrap()
+    }
+}
+
+/// A reply as a client reads it.
+#[derive(Debug, Deserialize, PartialEq)]
+pub struct Reply {
+    pub action: Array,
+    pub value: Option<Array>,
+    pub log_prob: Option<Array>,
+    pub raw_action: Option<Array>,
+    pub probs: Option<Array>,
+    pub seed: Option<u64>,
+    pub model_version: String,
+    pub weights: String,
+    pub worker: String,
+    pub batch_rows: usize,
+    pub queue_us: u64,
+    pub compute_us: u64,
+    pub id: Option<Scalar>,
+}
+
+/// The native tensor form.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct Array {
+    pub dtype: String,
+    pub shape: Vec<usize>,
+    #[serde(with = "bytes")]
+    pub data: Vec<u8>,
+}
+
+mod bytes {
+    use serde::{Deserializer, de::Visitor};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+impl Array {
+    pub fn f32s(&self) -> Vec<f32> {
+        assert_eq!(self.dtype, "f4");
+        let (chunks, rest) = self.data.as_chunks::<4>();
+        assert!(rest.is_empty());
+        chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect()
+    }
+
+    pub fn i64s(&self) -> Vec<i64> {
+        assert_eq!(self.dtype, "i8");
+        let (chunks, rest) = self.data.as_chunks::<8>();
+        assert!(rest.is_empty());
+        chunks.iter().map(|chunk| i64::from_le_bytes(*chunk)).collect()
+    }
+}
+
+pub async fn ask(client: &Client, body: Vec<u8>) -> Message {
+    client.request(INFER, body.into()).await.unwrap()
+}
+
+pub async fn ask_with(client: &Client, headers: HeaderMap, body: Vec<u8>) -> Message {
+    client.request_with_headers(INFER, headers, body.into()).await.unwrap()
+}
+
+/// The reply to a request that succeeds.
+pub async fn action(client: &Client, request: &Native<'_>) -> Reply {
+    let message = ask(client, request.encode()).await;
+    read(&message)
+}
+
+pub fn read(message: &Message) -> Reply {
+    assert_eq!(message.headers, None, "{:?}", error_of(message));
+    rmp_serde::from_slice(&message.payload).unwrap()
+}
+
+/// The error's code and the whole body, as JSON for easy reading.
+pub fn error_of(message: &Message) -> serde_json::Value {
+    match Encoding::of(&message.payload) {
+        Encoding::Json => serde_json::from_slice(&message.payload).unwrap(),
+        Encoding::MessagePack => rmp_serde::from_slice(&message.payload).unwrap(),
+    }
+}
+
+pub async fn spec(client: &Client) -> Spec {
+    let message = client.request("policy.v1.spec.lane-keeping", "".into()).await.unwrap();
+    rmp_serde::from_slice(&message.payload).unwrap()
+}
+
+/// Observation number `i`: different ones, all such as a vehicle might meet.
+pub fn observation(i: usize) -> Vec<f32> {
+    let value = |j: usize| match j {
+        0 => (i * 7 % 90) as f32,
+        1 => ((i % 21) as f32 - 10.0) / 20.0,
+        _ => 3.0 + ((i * 31 + j * 17) % 50) as f32,
+    };
+    (0..DIM).map(value).collect()
+}
+
+/// What the example does for an observation, computed without a worker.
+pub fn expected(observations: &[f32]) -> Vec<f32> {
+    use carla_rl::{
+        policy::{Actions, Input, Mode},
+        wire::{Observations, Wants},
+    };
+    let artifact = Artifact::open(&example()).unwrap();
+    let mut policy = artifact.verify(Device::Cpu, Precision::F32).unwrap().policy;
+    let output = policy.forward(&Input {
+        observations: Observations::F32(observations.to_vec()),
+        modes: vec![Mode::Deterministic; observations.len() / DIM],
+        wants: Wants::default(),
+    });
+    match output.unwrap().action {
+        Actions::F32(action) => action,
+        Actions::I64(_) => panic!("the example's actions are a box"),
+    }
+}
+
+pub fn assert_close(got: &[f32], expected: &[f32]) {
+    assert_eq!(got.len(), expected.len());
+    for (got, expected) in got.iter().zip(expected) {
+        assert!((got - expected).abs() <= 2e-6, "{got} is not {expected}");
+    }
+}
+
+/// Waits until `condition` holds, looking again whenever the runtime has nothing else to do.
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{what}"));
+}
