@@ -1,1 +1,120 @@
-fn main() {}
+//! What a request costs on its way: reading it, batching it, the forward pass by batch size,
+//! writing the reply. Run with `make bench`; one table row is one benchmark.
+
+use std::{hint::black_box, path::Path, time::Duration};
+
+use carla_rl::{
+    artifact::Artifact,
+    batch::{Batcher, Limits},
+    fleet::observation::DIM,
+    policy::{
+        ActorCritic, Input, Mode, Policy,
+        device::{Device, Precision},
+    },
+    wire::{
+        Encoding, Observations, Request, Space, Wants,
+        tensor::{TensorView, Values},
+    },
+};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use serde::Serialize;
+
+const BATCH_SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 256];
+
+fn example() -> ActorCritic {
+    // The compute core looks for the number of cores at each product unless it is told one.
+    // `make bench` tells it, as the program itself does at its start.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("artifacts/lane-keeping/0.1.0");
+    let artifact = Artifact::open(&folder).expect("the example is there");
+    artifact.verify(Device::Cpu, Precision::F32).expect("the example is sound").policy
+}
+
+fn forward(criterion: &mut Criterion) {
+    let mut policy = example();
+    let mut group = criterion.benchmark_group("forward");
+    for rows in BATCH_SIZES {
+        let input = Input {
+            observations: Observations::F32(vec![1.0; rows * DIM]),
+            modes: vec![Mode::Deterministic; rows],
+            wants: Wants::default(),
+        };
+        group.throughput(Throughput::Elements(rows as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(rows), &input, |bencher, input| {
+            bencher.iter(|| policy.forward(black_box(input)).expect("the forward pass succeeds"));
+        });
+    }
+    group.finish();
+}
+
+#[derive(Serialize)]
+struct NativeRequest<'a> {
+    obs: TensorView<'a>,
+    deterministic: bool,
+}
+
+fn read_request(criterion: &mut Criterion) {
+    let space: Space = example().spec().observation_space.clone();
+    let values = vec![1.5; DIM];
+    let obs = TensorView { shape: vec![DIM], values: Values::F4(&values) };
+    let native = NativeRequest { obs, deterministic: true };
+    let native = Encoding::MessagePack.write(&native).expect("it can be written");
+    let json = format!("{{\"obs\":{values:?},\"deterministic\":true}}").into_bytes();
+    let mut group = criterion.benchmark_group("read_request");
+    for (name, body) in [("native", native), ("json", json)] {
+        group.bench_with_input(name, &body, |bencher, body| {
+            bencher.iter(|| {
+                let mut request = Request::read(black_box(body)).expect("it can be read");
+                request.rows(&space, None, 1024).expect("it fits the space")
+            });
+        });
+    }
+    group.finish();
+}
+
+fn write_reply(criterion: &mut Criterion) {
+    let action = [0.1, 0.2, 0.3];
+    let mut group = criterion.benchmark_group("write_reply");
+    for (name, encoding) in [("native", Encoding::MessagePack), ("json", Encoding::Json)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| encoding.write(black_box(&reply(&action))).expect("it can be written"));
+        });
+    }
+    group.finish();
+}
+
+fn reply(action: &[f32]) -> carla_rl::wire::reply::Reply<'_> {
+    carla_rl::wire::reply::Reply {
+        action: TensorView { shape: vec![3], values: Values::F4(action) },
+        value: None,
+        log_prob: None,
+        raw_action: None,
+        probs: None,
+        seed: None,
+        model_version: "0.1.0",
+        weights: "0123abcd",
+        worker: "0123abcd",
+        batch_rows: 64,
+        queue_us: 100,
+        compute_us: 50,
+        id: None,
+    }
+}
+
+fn batch(criterion: &mut Criterion) {
+    let limits = Limits { batch_rows: 64, max_delay: Duration::ZERO, queue_rows: 4096 };
+    let mut group = criterion.benchmark_group("batch");
+    group.throughput(Throughput::Elements(64));
+    group.bench_function("push 64, take 1", |bencher| {
+        let mut queue = Batcher::new(limits);
+        bencher.iter(|| {
+            for item in 0..64u64 {
+                queue.push(item, 1, Duration::ZERO).expect("there is room");
+            }
+            queue.take(Duration::ZERO)
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, forward, read_request, write_reply, batch);
+criterion_main!(benches);
