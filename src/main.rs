@@ -18,8 +18,6 @@ fn main() -> ExitCode {
 /// The compute core asks for the number of cores at every matrix product, which on Linux means
 /// reading /proc/cpuinfo each time; and a batch of a small policy is too little work to share.
 fn compute_on_one_thread() {
-    if std::env::var_os("RAYON_NUM_THREADS").is_none() {
-        // SAFETY: nothing else runs yet; this is the first line of the program.
-        unsafe { std::env::set_var("RAYON_NUM_THREADS", "1") };
-    }
+    // SAFETY: nothing else runs yet; this is the first line of the program.
+    unsafe { std::env::set_var("RAYON_NUM_THREADS", "1") };
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
+use serde_saphyr::options::NonFiniteFloatPolicy;
 
 use super::ArtifactError;
 use crate::{
@@ -50,7 +51,11 @@ impl Card {
     /// # Errors
     /// `file` with line and column, or the key that is wrong.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ArtifactError> {
-        let card: Card = serde_saphyr::from_str(text)
+        // Unbounded spaces have infinite bounds.
+        let options = serde_saphyr::options! {
+            non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        };
+        let card: Card = serde_saphyr::from_str_with_options(text, options)
             .map_err(|error| ArtifactError::new(file, format!("not a model card: {error}")))?;
         card.check().map_err(|problem| ArtifactError::new(file, problem))?;
         Ok(card)

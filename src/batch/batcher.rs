@@ -84,7 +84,9 @@ impl<T: Clone> Batcher<T> {
     /// may lie in the past.
     pub fn next_deadline(&self) -> Option<Moment> {
         let oldest = self.queue.front()?;
-        let waits = !self.draining && self.rows < self.limits.batch_rows;
+        // A queue at its limit can't wait for more.
+        let enough = self.limits.batch_rows.min(self.limits.queue_rows);
+        let waits = !self.draining && self.rows < enough;
         Some(if waits { oldest.arrived + self.limits.max_delay } else { oldest.arrived })
     }
 
@@ -174,6 +176,13 @@ mod tests {
         }
         assert_eq!(items(&queue.take(US(0)).unwrap()), [0, 1]);
         assert_eq!(queue.take(US(0)), None, "the third waits for company");
+    }
+
+    #[test]
+    fn a_full_queue_does_not_wait_for_a_batch_that_it_can_not_hold() {
+        let mut queue = batcher(8, 1_000, 2);
+        queue.push(1, 2, US(0)).unwrap();
+        assert_eq!(items(&queue.take(US(0)).unwrap()), [1]);
     }
 
     #[test]

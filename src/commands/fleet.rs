@@ -20,6 +20,7 @@ use crate::{
     },
     nats,
     settings::{self, Flag, Settings, Sources},
+    telemetry::logs,
 };
 
 /// Where the vehicles start is decided by this seed.
@@ -35,6 +36,7 @@ pub fn run(arguments: &FleetArgs, out: &mut impl Write) -> Result<(), Failure> {
         ("--prefix", "nats.prefix", arguments.prefix.clone()),
         ("--model", "model.name", arguments.model.clone()),
     ])?;
+    let _logs = logs::install(&settings.logging).map_err(Failure::Configuration)?;
     let form = match arguments.form {
         FormArg::Native => Form::Native,
         FormArg::Carla => Form::Carla,

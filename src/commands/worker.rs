@@ -96,7 +96,8 @@ fn stop_on_signal() -> Result<watch::Receiver<bool>, Failure> {
         tracing::info!(signal = name, "stopping; a second signal ends the worker at once");
         stop.send_replace(true);
         let (name, number) = next_signal(&mut interrupt, &mut terminate).await;
-        tracing::warn!(signal = name, "stopped at once");
+        // Not through the log, whose thread would not live to write it.
+        eprintln!("carla-rl: {name} again, stopped at once; requests may be unanswered");
         std::process::exit(128 + number);
     });
     Ok(stopped)

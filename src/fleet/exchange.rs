@@ -13,7 +13,7 @@ use crate::{
     failure::Failure,
     wire::{
         Encoding, Spec, Tensor,
-        node::{Array, Key, Node},
+        node::{Array, Map, Node},
         subjects,
         tensor::{TensorView, Values},
     },
@@ -138,8 +138,9 @@ impl Exchange {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             return Heard::Error { code: "no_responders".into(), tick: None };
         }
-        let body = Encoding::of(&message.payload).read(&message.payload);
-        let Ok(Node::Map(body)) = body else { return unreadable(None) };
+        let known = ["action", "actions", "batch_rows", "error", "id"];
+        let body = Encoding::of(&message.payload).read(&message.payload, &known);
+        let Ok(body) = body else { return unreadable(None) };
         let tick = find(&body, "id").and_then(as_u64);
         if let Some(Node::Map(error)) = find(&body, "error") {
             let code = match find(error, "code") {
@@ -174,8 +175,6 @@ impl Exchange {
         Some(Controls { throttle, brake, steer })
     }
 }
-
-type Map<'a> = [(Key<'a>, Node<'a>)];
 
 fn check(spec: &Spec) -> Result<(), String> {
     let (shape, ours) = (spec.observation_space.shape(), vec![DIM]);

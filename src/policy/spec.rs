@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{DType, Space, Wants, space::Bound};
+use crate::wire::{Space, Wants, space::Bound};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,7 +118,7 @@ impl PolicySpec {
 
     fn check_observations(&self) -> Result<(), String> {
         match &self.observation_space {
-            Space::Box { dtype: DType::F2 | DType::F4 | DType::F8, .. } => {
+            Space::Box { dtype, .. } if dtype.is_float() => {
                 check_box(&self.observation_space, "policy.observation_space")
             }
             Space::Box { dtype, .. } => Err(format!(
@@ -134,7 +134,7 @@ impl PolicySpec {
 
     fn check_actions(&self) -> Result<(), String> {
         match (&self.action_space, &self.head) {
-            (Space::Box { .. }, Head::DiagonalGaussian { .. }) => {
+            (Space::Box { dtype, .. }, Head::DiagonalGaussian { .. }) if dtype.is_float() => {
                 check_box(&self.action_space, "policy.action_space")
             }
             (Space::Discrete { n: 1..=0xffff, .. }, Head::Categorical) => Ok(()),
@@ -142,7 +142,7 @@ impl PolicySpec {
                 Err(format!("policy.action_space: n is {n}, expected 1 to 65535"))
             }
             (space, _) => Err(format!(
-                "policy.head: {} actions do not fit it, expected a box with diagonal_gaussian or discrete with categorical",
+                "policy.head: {} actions do not fit it, expected a box of floats with diagonal_gaussian or discrete with categorical",
                 space.name()
             )),
         }

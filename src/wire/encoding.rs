@@ -1,10 +1,13 @@
 //! MessagePack or JSON: told apart by the first byte, answered in kind.
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeSeed, IgnoredAny},
+};
 
 use super::{
     error::{Code, WireError},
-    node::Node,
+    node::{Known, Map},
 };
 
 /// Deeper nesting than any tensor or named observation needs.
@@ -23,20 +26,14 @@ impl Encoding {
         if body.first() == Some(&b'{') { Encoding::Json } else { Encoding::MessagePack }
     }
 
-    /// Reads one map and nothing behind it.
+    /// Reads one map and nothing behind it. Only the values of `known` keys are kept.
     ///
     /// # Errors
     /// `malformed`: no map, cut short, trailing bytes, nested too deep.
-    pub fn read<'a>(self, body: &'a [u8]) -> Result<Node<'a>, WireError> {
-        let node = match self {
-            Encoding::MessagePack => read_message_pack(body)?,
-            Encoding::Json => read_json(body)?,
-        };
-        match node {
-            Node::Map(_) => Ok(node),
-            other => Err(malformed("the body is no map")
-                .expected("a MessagePack map with string keys, or a JSON object")
-                .got(other.kind())),
+    pub fn read<'a>(self, body: &'a [u8], known: &[&str]) -> Result<Map<'a>, WireError> {
+        match self {
+            Encoding::MessagePack => read_message_pack(body, known),
+            Encoding::Json => read_json(body, known),
         }
     }
 
@@ -50,15 +47,16 @@ impl Encoding {
     }
 }
 
-fn read_message_pack(body: &[u8]) -> Result<Node<'_>, WireError> {
+fn read_message_pack<'a>(body: &'a [u8], known: &[&str]) -> Result<Map<'a>, WireError> {
     if body.is_empty() {
         return Err(malformed("the body is empty").expected("a MessagePack map or a JSON object"));
     }
     let mut reader = rmp_serde::Deserializer::from_read_ref(body);
     reader.set_max_depth(MAX_DEPTH);
-    let node = Node::deserialize(&mut reader)
-        .map_err(|error| malformed(format!("not MessagePack: {error}")))?;
-    if at_the_end(&mut reader) { Ok(node) } else { Err(malformed("bytes behind the body's map")) }
+    let map = Known(known)
+        .deserialize(&mut reader)
+        .map_err(|error| malformed(format!("not a MessagePack map: {error}")))?;
+    if at_the_end(&mut reader) { Ok(map) } else { Err(malformed("bytes behind the body's map")) }
 }
 
 /// The reader does not tell where it stands, but a further read fails at its very first byte if,
@@ -72,10 +70,10 @@ where
         if error.kind() == std::io::ErrorKind::UnexpectedEof)
 }
 
-fn read_json(body: &[u8]) -> Result<Node<'_>, WireError> {
+fn read_json<'a>(body: &'a [u8], known: &[&str]) -> Result<Map<'a>, WireError> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let node = Node::deserialize(&mut reader).and_then(|node| reader.end().map(|()| node));
-    node.map_err(|error| malformed(format!("not JSON: {error}")))
+    let map = Known(known).deserialize(&mut reader).and_then(|map| reader.end().map(|()| map));
+    map.map_err(|error| malformed(format!("not JSON: {error}")))
 }
 
 fn malformed(message: impl Into<String>) -> WireError {
@@ -90,6 +88,19 @@ fn unwritable(error: impl std::fmt::Display) -> WireError {
 mod tests {
     use super::*;
 
+    const KNOWN: &[&str] = &["obs", "x"];
+
+    #[test]
+    fn what_is_not_known_may_be_anything() {
+        // {"z": a timestamp, "obs": 7, 3: nil, "y": 70000 texts}
+        let mut body = vec![0x84, 0xa1, b'z', 0xd6, 0xff, 0, 0, 0, 0, 0xa3, b'o', b'b', b's', 7];
+        body.extend([0x03, 0xc0, 0xa1, b'y', 0xdd, 0, 1, 0x11, 0x70]);
+        body.extend([0xa1, b'a'].repeat(70_000));
+        let map = Encoding::MessagePack.read(&body, KNOWN).unwrap();
+        assert_eq!(map.len(), 1);
+        assert_eq!(map[0].0.bytes(), b"obs");
+    }
+
     #[test]
     fn a_brace_means_json_and_anything_else_message_pack() {
         assert_eq!(Encoding::of(b"{\"obs\":[0]}"), Encoding::Json);
@@ -102,16 +113,16 @@ mod tests {
         for tail in [&[0xc0][..], &[0xc4], &[0xdf, 0, 0], b"xyz"] {
             let mut body = vec![0x81, 0xa1, b'x', 0x01];
             body.extend_from_slice(tail);
-            let error = Encoding::MessagePack.read(&body).unwrap_err();
+            let error = Encoding::MessagePack.read(&body, KNOWN).unwrap_err();
             assert_eq!(error.message, "bytes behind the body's map", "tail {tail:?}");
         }
-        assert_eq!(Encoding::Json.read(b"{} {}").unwrap_err().code, Code::Malformed);
+        assert_eq!(Encoding::Json.read(b"{} {}", KNOWN).unwrap_err().code, Code::Malformed);
     }
 
     #[test]
     fn only_a_map_is_a_body() {
         for body in [&[0x92, 1, 2][..], &[0x07], &[0xa1, b'x'], &[0xc0], &[]] {
-            assert_eq!(Encoding::MessagePack.read(body).unwrap_err().code, Code::Malformed);
+            assert_eq!(Encoding::MessagePack.read(body, KNOWN).unwrap_err().code, Code::Malformed);
         }
     }
 
@@ -120,9 +131,9 @@ mod tests {
         let mut deep = vec![0x81, 0xa3, b'o', b'b', b's'];
         deep.extend([0x91; 5000]);
         deep.push(0x01);
-        assert_eq!(Encoding::MessagePack.read(&deep).unwrap_err().code, Code::Malformed);
+        assert_eq!(Encoding::MessagePack.read(&deep, KNOWN).unwrap_err().code, Code::Malformed);
         let json = format!("{{\"obs\":{}1{}}}", "[".repeat(5000), "]".repeat(5000));
-        assert_eq!(Encoding::Json.read(json.as_bytes()).unwrap_err().code, Code::Malformed);
+        assert_eq!(Encoding::Json.read(json.as_bytes(), KNOWN).unwrap_err().code, Code::Malformed);
     }
 
     #[test]
@@ -131,7 +142,7 @@ mod tests {
         for claim in [&[0xdd, 0xff, 0xff, 0xff, 0xff, 1][..], &[0xc6, 0xff, 0xff, 0xff, 0xff, 1]] {
             let mut body = vec![0x81, 0xa3, b'o', b'b', b's'];
             body.extend_from_slice(claim);
-            assert_eq!(Encoding::MessagePack.read(&body).unwrap_err().code, Code::Malformed);
+            assert_eq!(Encoding::MessagePack.read(&body, KNOWN).unwrap_err().code, Code::Malformed);
         }
     }
 }

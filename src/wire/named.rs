@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
     error::{Code, WireError},
-    node::{Array, Key, Node},
+    node::{Array, Kind, Map, Node},
     rows::{Observations, Rows, check_count},
     scalar::Scalar,
     space::Space,
@@ -34,7 +34,13 @@ pub fn rows(
         Node::Array(Array { shape, .. }) if shape == [0] => vec![],
         other => return Err(wrong_type("observations", "a list of maps", &other)),
     };
-    check_count(observations.len(), max_rows.min(MAX_OBSERVATIONS), "observations")?;
+    check_count(observations.len(), max_rows, "observations")?;
+    if observations.len() > MAX_OBSERVATIONS {
+        return Err(WireError::new(Code::TooLarge, "too many observations in one request")
+            .field("observations")
+            .expected(format!("at most {MAX_OBSERVATIONS} observations"))
+            .got(format!("{} observations", observations.len())));
+    }
     let reader = Reader { features, sensors: (space.size() + 1).saturating_sub(features.len()) };
     let mut values = Vec::with_capacity(observations.len() * space.size());
     for (row, observation) in observations.iter().enumerate() {
@@ -74,7 +80,8 @@ impl Reader<'_> {
         field: &str,
         values: &mut Vec<f64>,
     ) -> Result<(), WireError> {
-        let Node::Array(Array { shape, values: sensors, .. }) = node else {
+        let Node::Array(Array { shape, values: sensors, kind: Kind::Int | Kind::Float }) = node
+        else {
             return Err(wrong_type(field, "a list of numbers", node));
         };
         if *shape != [self.sensors] {
@@ -91,8 +98,9 @@ impl Reader<'_> {
     }
 }
 
-fn find<'a, 'b>(map: &'b [(Key<'a>, Node<'a>)], name: &str) -> Option<&'b Node<'a>> {
-    map.iter().find(|(key, _)| key.bytes() == name.as_bytes()).map(|(_, value)| value)
+/// The last of a repeated key counts, as everywhere in a request.
+fn find<'a, 'b>(map: &'b Map<'a>, name: &str) -> Option<&'b Node<'a>> {
+    map.iter().rev().find(|(key, _)| key.bytes() == name.as_bytes()).map(|(_, value)| value)
 }
 
 fn read_number(node: &Node, feature: &str, field: &str) -> Result<f64, WireError> {

@@ -4,7 +4,9 @@
 
 use std::borrow::Cow;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 /// Lists and maps of anything but numbers stay small: named observations are the longest.
 const MAX_ITEMS: usize = 4096;
@@ -23,8 +25,11 @@ pub enum Node<'a> {
     Array(Array),
     /// Any other list, uneven ones of numbers among them.
     List(Vec<Node<'a>>),
-    Map(Vec<(Key<'a>, Node<'a>)>),
+    Map(Map<'a>),
 }
+
+/// The entries of a map, in the order in which they came.
+pub type Map<'a> = Vec<(Key<'a>, Node<'a>)>;
 
 /// A nested list of numbers, flattened in C order.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,6 +171,38 @@ impl<'de> Visitor<'de> for NodeVisitor {
             map.push((key, entries.next_value()?));
         }
         Ok(Node::Map(map))
+    }
+}
+
+/// Reads a map, and of its values only those of these keys: the others may be of any kind and
+/// size.
+pub struct Known<'k>(pub &'k [&'k str]);
+
+impl<'de> DeserializeSeed<'de> for Known<'_> {
+    type Value = Map<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Map<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Known<'_> {
+    type Value = Map<'de>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("a map with string keys")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Map<'de>, A::Error> {
+        let mut map = Vec::new();
+        while let Some(key) = entries.next_key::<Key<'de>>()? {
+            if self.0.iter().any(|known| known.as_bytes() == key.bytes()) {
+                map.push((key, entries.next_value()?));
+            } else {
+                entries.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(map)
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     encoding::Encoding,
     error::{Code, WireError},
     named,
-    node::{Array, Key, Node},
+    node::{Array, Key, Map, Node},
     rows::Rows,
     scalar::Scalar,
     space::Space,
@@ -93,8 +93,8 @@ impl<'a> Request<'a> {
     /// `id` is found wherever the body can be read at all.
     pub fn read(body: &'a [u8]) -> Result<Self, Box<Rejection>> {
         let without_id = |error| Box::new(Rejection { error, id: None });
-        let node = Encoding::of(body).read(body).map_err(without_id)?;
-        let fields = Fields::sort(node);
+        let map = Encoding::of(body).read(body, &Fields::KEYS).map_err(without_id)?;
+        let fields = Fields::sort(map);
         let id = match fields.id.as_ref().map(Scalar::from_node) {
             Some(None) => return Err(without_id(wrong_type("id", "a scalar", &fields.id))),
             known => known.flatten(),
@@ -174,10 +174,21 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    const KEYS: [&'static str; 9] = [
+        "obs",
+        "observations",
+        "deterministic",
+        "seed",
+        "want",
+        "state",
+        "episode_start",
+        "mask",
+        "id",
+    ];
+
     /// Nil stands for a key that is absent: clients with optional arguments write it so.
-    fn sort(node: Node<'a>) -> Self {
+    fn sort(map: Map<'a>) -> Self {
         let mut fields = Self::default();
-        let Node::Map(map) = node else { return fields };
         for (key, value) in map {
             if let Some(place) = fields.place(&key) {
                 *place = (value != Node::Nil).then_some(value);
@@ -269,9 +280,12 @@ fn wrong_type(field: &str, expected: &str, got: &Option<Node<'_>>) -> WireError 
 }
 
 fn no_features() -> WireError {
-    WireError::new(Code::Unsupported, "this model's card names no observation features")
-        .field("observations")
-        .expected("a tensor in obs")
+    WireError::new(
+        Code::Unsupported,
+        "this model's card does not name its observation features and actions",
+    )
+    .field("observations")
+    .expected("a tensor in obs")
 }
 
 fn no_dict(space: &Space) -> WireError {

@@ -64,7 +64,8 @@ impl Observations {
                 Some((at, f64::from(values[at])))
             }
             Observations::F64(values) => {
-                let at = values.iter().position(|x| !x.is_finite())?;
+                // Networks compute in f32, so what does not fit one is as good as infinite.
+                let at = values.iter().position(|x| !(*x as f32).is_finite())?;
                 Some((at, values[at]))
             }
         }
@@ -136,7 +137,7 @@ fn check_finite(values: &Observations, space: &Space, single: bool) -> Result<()
     let field = if single { format!("obs[{element}]") } else { format!("obs[{row}][{element}]") };
     Err(WireError::new(Code::InvalidValue, "the observation is not finite")
         .field(field)
-        .expected("finite numbers")
+        .expected("finite numbers that fit an f32")
         .got(value.to_string()))
 }
 
@@ -186,7 +187,9 @@ mod tests {
         let error = rows("[[0, 0], [0, 1e60]]", &space(DType::F4, &[2])).unwrap_err();
         assert_eq!(error.code, Code::InvalidValue);
         assert_eq!(error.field.unwrap(), "obs[1][1]");
-        assert!(rows("[0, 1e60]", &space(DType::F8, &[2])).is_ok());
+        assert!(rows("[0, 1e38]", &space(DType::F8, &[2])).is_ok());
+        let error = rows("[0, 1e60]", &space(DType::F8, &[2])).unwrap_err();
+        assert_eq!(error.code, Code::InvalidValue, "the network computes in f32");
     }
 
     #[test]

@@ -53,6 +53,10 @@ impl DType {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, dtype)| *dtype)
     }
 
+    pub fn is_float(self) -> bool {
+        self.kind() == Kind::Float
+    }
+
     fn kind(self) -> Kind {
         match self {
             DType::F2 | DType::F4 | DType::F8 => Kind::Float,

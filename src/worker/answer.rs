@@ -1,18 +1,18 @@
 //! A message that goes back to a client.
 
-use async_nats::{HeaderMap, Subject};
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 
 use super::pending::ReplyTo;
 use crate::wire::{
-    Code, Encoding, Scalar, WireError,
+    Code, Scalar, WireError,
     error::ErrorBody,
     subjects::{ERROR_CODE_HEADER, ERROR_HEADER, REQUEST_ID_HEADER},
 };
 
 #[derive(Debug)]
 pub struct Answer {
-    pub inbox: Subject,
+    pub to: ReplyTo,
     pub headers: Option<HeaderMap>,
     pub payload: Bytes,
     /// `None`: an action.
@@ -28,7 +28,7 @@ impl Answer {
             headers.insert(REQUEST_ID_HEADER, id.clone());
             headers
         });
-        Self { inbox: to.inbox.clone(), headers, payload: body.into(), error: None }
+        Self { to: to.clone(), headers, payload: body.into(), error: None }
     }
 
     pub fn error(to: &ReplyTo, error: &WireError, id: Option<&Scalar>) -> Self {
@@ -41,21 +41,31 @@ impl Answer {
         }
         let body = to.encoding.write(&ErrorBody { error, id });
         let payload = body.map(Bytes::from).unwrap_or_default();
-        Self { inbox: to.inbox.clone(), headers: Some(headers), payload, error: Some(error.code) }
+        Self { to: to.clone(), headers: Some(headers), payload, error: Some(error.code) }
     }
 
-    /// This answer, or an error if the broker would not carry it.
-    pub fn within(self, max_payload: usize, encoding: Encoding, id: Option<&Scalar>) -> Self {
-        if self.payload.len() <= max_payload {
+    /// This answer, or an error if the broker would not carry it. What the client sent to be
+    /// echoed is left out then: it may be what makes the answer too large.
+    pub fn within(self, max_payload: usize) -> Self {
+        let size = self.payload.len() + self.headers.as_ref().map_or(0, header_bytes);
+        if size <= max_payload {
             return self;
         }
         let error =
             WireError::new(Code::TooLarge, "the reply would be larger than the broker takes")
                 .expected(format!(
-                    "at most {max_payload} bytes (the broker's max_payload): ask for fewer rows"
+                    "at most {max_payload} bytes (the broker's max_payload): ask for fewer rows, with a shorter id"
                 ))
-                .got(format!("{} bytes", self.payload.len()));
-        let request_id = self.headers.as_ref().and_then(|h| h.get(REQUEST_ID_HEADER)).cloned();
-        Self::error(&ReplyTo { inbox: self.inbox, encoding, request_id }, &error, id)
+                .got(format!("{size} bytes"));
+        Self::error(&ReplyTo { request_id: None, ..self.to }, &error, None)
     }
+}
+
+/// What headers take on the wire: `NATS/1.0`, a line for each, an empty one.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    let line = |(name, values): (&HeaderName, &Vec<HeaderValue>)| {
+        let name: &str = name.as_ref();
+        values.iter().map(|value| name.len() + value.as_str().len() + 4).sum::<usize>()
+    };
+    "NATS/1.0\r\n\r\n".len() + headers.iter().map(line).sum::<usize>()
 }

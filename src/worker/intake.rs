@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{HeaderMap, Message, Subject};
+use async_nats::{HeaderMap, HeaderValue, Message, Subject};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -13,7 +13,7 @@ use super::{
     served::Served,
 };
 use crate::wire::{
-    Code, Encoding, Request, Scalar, WireError,
+    Code, Encoding, Request, Scalar, Wants, WireError,
     request::Input,
     subjects::{MODEL_VERSION_HEADER, REQUEST_ID_HEADER},
 };
@@ -45,7 +45,7 @@ impl Intake {
             return Taken::Ignored;
         };
         let headers = message.headers.as_ref();
-        let request_id = headers.and_then(|headers| headers.get(REQUEST_ID_HEADER)).cloned();
+        let request_id = headers.and_then(|headers| header(headers, REQUEST_ID_HEADER)).cloned();
         let to = ReplyTo { inbox, encoding: Encoding::of(&message.payload), request_id };
         match self.check(&message.payload, headers, &to) {
             Ok(pending) => self.push(pending),
@@ -114,7 +114,7 @@ impl Intake {
     }
 
     fn check_version(&self, headers: Option<&HeaderMap>) -> Result<(), WireError> {
-        let Some(wanted) = headers.and_then(|headers| headers.get(MODEL_VERSION_HEADER)) else {
+        let Some(wanted) = headers.and_then(|headers| header(headers, MODEL_VERSION_HEADER)) else {
             return Ok(());
         };
         let (wanted, served) = (wanted.as_str(), &self.served.spec.model_version);
@@ -137,6 +137,14 @@ impl Intake {
         if request.mask {
             return memory("mask", "takes no action masks");
         }
+        if matches!(request.input, Input::Named(_)) && request.wants != Wants::default() {
+            return Err(WireError::new(
+                Code::Unsupported,
+                "named actions come without other fields",
+            )
+            .field("want")
+            .expected("no want with observations; ask with obs"));
+        }
         if request.wants.union(self.served.wants) == self.served.wants {
             return Ok(());
         }
@@ -153,6 +161,15 @@ impl Intake {
 struct Refusal {
     error: WireError,
     id: Option<Scalar>,
+}
+
+/// NATS keeps the case of header names; clients and their proxies don't.
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
+    let (_, values) = headers.iter().find(|(known, _)| {
+        let known: &str = known.as_ref();
+        known.eq_ignore_ascii_case(name)
+    })?;
+    values.first()
 }
 
 /// A client may name any reply subject; a wildcard, a system subject or our own would do harm.

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_nats::Client;
 use tokio::{
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval},
@@ -78,7 +79,11 @@ struct Service {
     membership: Membership,
     saturation: Saturation,
     data: Connection,
-    spec: tokio::task::JoinHandle<()>,
+    /// Its own connection: what comes in on `data` is counted.
+    control: Client,
+    /// Answers on the spec subject while we are a member.
+    spec: Option<tokio::task::JoinHandle<()>>,
+    prefix: String,
     done: mpsc::Receiver<Done>,
     connected: bool,
     /// Answers handed to a connection that is down.
@@ -102,12 +107,13 @@ impl Service {
         let model = served.spec.model.clone();
         let subject = subjects::infer(&nats.prefix, &model);
         let membership = Membership::new(data.client.clone(), subject, model);
-        let spec = spec_service::start(control.client.clone(), &nats.prefix, served.clone());
         let mut service = Self {
             intake: Intake::new(served.clone(), queue.clone()),
             responder: Responder::new(served.clone()),
             saturation: Saturation::new(limits.queue_rows),
-            spec: spec.await.map_err(Failure::Unreachable)?,
+            control: control.client,
+            spec: None,
+            prefix: nats.prefix,
             connected: true,
             undelivered: 0,
             drain_by: None,
@@ -170,21 +176,24 @@ impl Service {
         if let Err(problem) = &done.output {
             tracing::error!(rows = done.batch.rows, problem, "a batch failed");
         }
-        for answer in self.responder.answer(done, self.data.client.max_payload()) {
+        for answer in self.responder.answer(done) {
             self.publish(answer).await;
         }
     }
 
     async fn publish(&mut self, answer: Answer) {
-        let outcome = answer.error.map_or("ok", Code::name);
+        let client = &self.data.client;
+        let Answer { to, headers, payload, error } = answer.within(client.max_payload());
+        let outcome = error.map_or("ok", Code::name);
+        if let Some(request_id) = &to.request_id {
+            tracing::debug!(request_id = request_id.as_str(), outcome, "answered");
+        }
+        let sent = match headers {
+            None => client.publish(to.inbox, payload).await,
+            Some(headers) => client.publish_with_headers(to.inbox, headers, payload).await,
+        };
         self.undelivered = if self.connected { 0 } else { self.undelivered + 1 };
         *self.stopped.answered.entry(outcome).or_default() += 1;
-        let Answer { inbox, headers, payload, .. } = answer;
-        let client = &self.data.client;
-        let sent = match headers {
-            None => client.publish(inbox, payload).await,
-            Some(headers) => client.publish_with_headers(inbox, headers, payload).await,
-        };
         if let Err(error) = sent {
             tracing::warn!(%error, outcome, "a reply could not be published");
         }
@@ -207,17 +216,34 @@ impl Service {
                 }
                 self.queue.wake();
                 if self.drain_by.is_none() {
-                    self.enter(State::Starting);
+                    self.leave(State::Starting).await;
                 }
             }
         }
     }
 
     async fn join(&mut self) {
-        match self.membership.join().await {
-            Ok(()) => self.enter(State::Ready),
-            Err(error) => tracing::warn!(error, "joining the queue group"),
+        if let Err(error) = self.membership.join().await {
+            tracing::warn!(error, "joining the queue group");
         }
+        if !self.membership.is_member() {
+            return;
+        }
+        let spec = spec_service::start(self.control.clone(), &self.prefix, self.served.clone());
+        match spec.await {
+            Ok(task) => self.spec = Some(task),
+            Err(error) => tracing::warn!(error, "joining the spec subject's queue group"),
+        }
+        self.enter(State::Ready);
+    }
+
+    /// No longer ready: who asks for a worker shall find another one.
+    async fn leave(&mut self, state: State) {
+        self.enter(state);
+        if let Some(spec) = self.spec.take() {
+            spec.abort();
+        }
+        self.membership.leave().await;
     }
 
     async fn tick(&mut self) {
@@ -231,8 +257,7 @@ impl Service {
         let saturated = self.saturation.look(self.queue.rows());
         match (saturated, self.membership.is_member()) {
             (true, true) if !self.membership.is_leaving() => {
-                self.enter(State::Saturated);
-                self.membership.leave().await;
+                self.leave(State::Saturated).await;
             }
             (false, false) => self.join().await,
             _ => {}
@@ -240,11 +265,9 @@ impl Service {
     }
 
     async fn drain(&mut self) {
-        self.enter(State::Draining);
         self.drain_by = Some(Instant::now() + self.drain_timeout);
-        self.spec.abort();
         self.queue.drain();
-        self.membership.leave().await;
+        self.leave(State::Draining).await;
     }
 
     fn is_drained(&self) -> bool {
@@ -274,13 +297,17 @@ impl Service {
         {
             return Err(Failure::Unreachable(format!("the last replies may be lost: {error}")));
         }
+        if self.undelivered > 0 {
+            let lost = format!("the broker was gone before {} last replies", self.undelivered);
+            return Err(Failure::Unreachable(lost));
+        }
         self.enter(State::Stopped);
         Ok(self.stopped)
     }
 
     /// What was queued can't be computed any more.
     async fn device_died(mut self) -> Result<Stopped, Failure> {
-        self.enter(State::Draining);
+        self.leave(State::Draining).await;
         self.membership.leave_now().await;
         let error = WireError::new(Code::Internal, "this worker's device failed");
         while let Some(message) = self.membership.try_next() {

@@ -81,6 +81,11 @@ fn bad_bodies() -> Vec<(Vec<u8>, &'static str, Option<&'static str>)> {
         (with("want", json!(["q_values"])), "unsupported", Some("want")),
         (with("want", json!(["probs"])), "unsupported", Some("want")),
         (with("want", json!(["colour"])), "unsupported", Some("want[0]")),
+        (
+            json_body(json!({"observations": [{"speed": 1}], "want": ["log_prob"]})),
+            "unsupported",
+            Some("want"),
+        ),
         (with("state", json!([1, 2])), "unsupported", Some("state")),
         (with("mask", json!([1, 0, 1])), "unsupported", Some("mask")),
         (with("obs", json!({"camera": [1], "speed": [2]})), "unsupported", Some("obs")),
@@ -181,7 +186,8 @@ async fn another_version_is_refused_and_the_served_one_is_not() {
         [("0.1.0", true), ("v0.1.0", true), ("0.2.0", false), ("latest", false)]
     {
         let mut headers = HeaderMap::new();
-        headers.insert("Model-Version", version);
+        // NATS keeps the case of header names; who writes them need not.
+        headers.insert("model-version", version);
         let reply = ask_with(&client, headers, Native::one(&values).encode()).await;
         match served {
             true => assert_close(&read(&reply).action.f32s(), &expected(&values)),
@@ -209,10 +215,7 @@ async fn requests_over_the_byte_limit_are_refused_at_the_limit_and_not_below() {
 
 #[tokio::test]
 async fn a_reply_that_the_broker_would_not_carry_becomes_an_error() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("small.conf");
-    std::fs::write(&file, "max_payload: 4096").unwrap();
-    let broker = TestBroker::start_with(&["--config", file.to_str().unwrap()]);
+    let broker = TestBroker::start_with(&["--config", small_payloads().path().to_str().unwrap()]);
     let _worker = broker.worker().start().await;
     let client = broker.client().await;
     // In JSON the request is much shorter than its reply: ones in, actions with their digits out.
@@ -221,6 +224,27 @@ async fn a_reply_that_the_broker_would_not_carry_becomes_an_error() {
     let body = json_body(rows);
     assert!(body.len() < 4096);
     assert_eq!(refusal(&ask(&client, body).await)["error"]["code"], "too_large");
+}
+
+#[tokio::test]
+async fn what_a_client_wants_echoed_can_not_silence_the_reply() {
+    let broker = TestBroker::start_with(&["--config", small_payloads().path().to_str().unwrap()]);
+    let _worker = broker.worker().start().await;
+    let client = broker.client().await;
+    let long = "x".repeat(3900);
+    let with_id = json_body(json!({"obs": [1], "id": long}));
+    assert_eq!(refusal(&ask(&client, with_id).await)["error"]["code"], "too_large");
+    let mut headers = HeaderMap::new();
+    headers.insert("Request-Id", long.as_str());
+    let reply = ask_with(&client, headers, b"garbage".to_vec()).await;
+    assert_eq!(refusal(&reply)["error"]["code"], "too_large");
+}
+
+/// A server configuration that carries no more than 4 KiB at once.
+fn small_payloads() -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "max_payload: 4096").unwrap();
+    file
 }
 
 #[tokio::test]
