@@ -16,9 +16,9 @@ use crate::{
         exchange::{Exchange, Form},
         picture,
         remote::{self, Schedule},
-        score::{Snapshot, Summary},
+        score::{Score, Snapshot, Summary},
     },
-    nats,
+    nats::{self, Connection},
     settings::{self, Flag, Settings, Sources},
     telemetry::logs,
 };
@@ -66,18 +66,35 @@ pub async fn drive(
     arguments: &DriveArgs,
     stop: watch::Receiver<bool>,
 ) -> Result<Driven, Failure> {
-    let connection = nats::connect(nats, "fleet").await?;
-    let client = &connection.client;
-    let exchange = Exchange::find(client, &nats.prefix, model, form).await?;
     let vehicles = arguments.vehicles as usize;
     let mut world = World::new(Road::generate(DEMO_ROAD_SEED), vehicles, START_SEED);
-    let schedule = Schedule { hz: arguments.hz, duration: arguments.duration };
-    let mut table = Table { rows: 0, vehicles };
-    let mut every_second = |snapshot: &Snapshot| table.row(snapshot);
-    let score =
-        remote::drive(client, exchange, &mut world, schedule, stop, &mut every_second).await?;
+    let mut stopped = stop.clone();
+    let found = tokio::select! {
+        found = find_pool(nats, model, form) => Some(found?),
+        _ = stopped.wait_for(|stop| *stop) => None,
+    };
+    let score = match found {
+        None => Score::default(),
+        Some((connection, exchange)) => {
+            let schedule = Schedule { hz: arguments.hz, duration: arguments.duration };
+            let mut table = Table { rows: 0, vehicles };
+            let mut every_second = |snapshot: &Snapshot| table.row(snapshot);
+            let client = &connection.client;
+            remote::drive(client, exchange, &mut world, schedule, stop, &mut every_second).await?
+        }
+    };
     let summary = score.summary(vehicles, world.left_road(), arguments.hz);
     Ok(Driven { world, summary })
+}
+
+async fn find_pool(
+    nats: &settings::Nats,
+    model: &str,
+    form: Form,
+) -> Result<(Connection, Exchange), Failure> {
+    let connection = nats::connect(nats, "fleet").await?;
+    let exchange = Exchange::find(&connection.client, &nats.prefix, model, form).await?;
+    Ok((connection, exchange))
 }
 
 /// Prints the summary and draws the picture.
