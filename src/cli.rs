@@ -38,19 +38,19 @@ pub struct SettingsArgs {
     /// Settings file config/NAME.yaml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// Broker, like nats://127.0.0.1:4222 [NATS_URL]
+    /// Broker, like nats://127.0.0.1:4222 (environment: NATS_URL)
     #[arg(long, value_name = "URL")]
     pub nats_url: Option<String>,
-    /// Model: an artifact's folder, or a name below the artifacts root [MODEL_PATH, MODEL_NAME]
+    /// Model: an artifact's folder, or a name below the artifacts root (environment: MODEL_PATH, MODEL_NAME)
     #[arg(long, value_name = "DIR|NAME")]
     pub model: Option<String>,
-    /// Version: latest, latest-stable, 0.1.0, ^0.1 [MODEL_VERSION]
+    /// Version: latest, latest-stable, 0.1.0, ^0.1 (environment: MODEL_VERSION)
     #[arg(long, value_name = "VERSION")]
     pub model_version: Option<String>,
-    /// Artifacts root [MODEL_ARTIFACTS]
+    /// Artifacts root (environment: MODEL_ARTIFACTS)
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
-    /// Device: auto, cpu, metal, cuda, cuda:N [MODEL_DEVICE]
+    /// Device: auto, cpu, metal, cuda, cuda:N (environment: MODEL_DEVICE)
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
 }
@@ -66,13 +66,13 @@ pub struct WorkerArgs {
 
 #[derive(Args, Debug)]
 pub struct FleetArgs {
-    /// Broker, like nats://127.0.0.1:4222 [NATS_URL]
+    /// Broker, like nats://127.0.0.1:4222 (environment: NATS_URL)
     #[arg(long, value_name = "URL")]
     pub nats_url: Option<String>,
-    /// Subject prefix of the pool [NATS_PREFIX]
+    /// Subject prefix of the pool (environment: NATS_PREFIX)
     #[arg(long, value_name = "PREFIX")]
     pub prefix: Option<String>,
-    /// Name of the model that the pool serves [MODEL_NAME]
+    /// Name of the model that the pool serves (environment: MODEL_NAME)
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     #[command(flatten)]

@@ -17,6 +17,10 @@
 
 #![forbid(unsafe_code)]
 
+// The tests' fixture names this crate as the integration tests do.
+#[cfg(test)]
+extern crate self as carla_rl;
+
 pub mod artifact;
 pub mod batch;
 pub mod broker;
@@ -31,3 +35,7 @@ pub mod settings;
 pub mod telemetry;
 pub mod wire;
 pub mod worker;
+
+#[cfg(test)]
+#[path = "../tests/integration/tiny.rs"]
+mod tiny;

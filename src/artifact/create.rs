@@ -15,6 +15,7 @@ use crate::{
     policy::{
         ActorCritic, Weights,
         device::{Device, Precision},
+        message,
     },
     wire::Observations,
 };
@@ -28,7 +29,8 @@ pub struct Draft {
     pub observations: Observations,
 }
 
-/// Writes `<root>/<name>/<version>/` and verifies it. A folder appears whole or not at all.
+/// Verifies the draft and writes it to `<root>/<name>/<version>/`. The folder appears whole and
+/// sound, or not at all.
 ///
 /// # Errors
 /// The version is there already, the draft makes no working policy, or the disk refuses.
@@ -40,16 +42,16 @@ pub fn create(root: &Path, draft: Draft) -> Result<Artifact, ArtifactError> {
         return Err(wrong("is there already; versions are never overwritten".into()));
     }
     let weights = serialize(&tensors).map_err(wrong)?;
-    let golden = record(&card, &weights, observations).map_err(|error| wrong(error.to_string()))?;
+    let golden = record(&card, &weights, observations).map_err(|error| wrong(message(&error)))?;
     let golden = serialize(&golden).map_err(wrong)?;
-    let files = [(WEIGHTS_FILE, weights), (GOLDEN_FILE, golden)];
-    card.files = files.iter().map(|(name, bytes)| ((*name).into(), digest(bytes))).collect();
+    let files = [(WEIGHTS_FILE, weights), (GOLDEN_FILE, golden)].map(|(k, v)| (k.to_string(), v));
+    card.files = files.iter().map(|(name, bytes)| (name.clone(), digest(bytes))).collect();
     let yaml = card.to_yaml().map_err(wrong)?;
-    Card::parse(&yaml, &folder.join(CARD_FILE))?;
-    let written = files.into_iter().chain([(CARD_FILE, yaml.into_bytes())]);
-    write_whole(&folder, written).map_err(|error| wrong(error.to_string()))?;
-    let artifact = Artifact::open(&folder)?;
+    // What the writer made of the card, as a reader will see it.
+    let card = Card::parse(&yaml, &folder.join(CARD_FILE))?;
+    let artifact = Artifact { folder: folder.clone(), card, files: files.into() };
     artifact.verify(Device::Cpu, Precision::F32)?;
+    write_whole(&artifact, &yaml).map_err(|error| wrong(error.to_string()))?;
     Ok(artifact)
 }
 
@@ -72,17 +74,16 @@ fn serialize(tensors: &HashMap<String, Tensor>) -> Result<Vec<u8>, String> {
 }
 
 /// A reader never sees half an artifact: the files are written beside, then the folder is renamed.
-fn write_whole(
-    folder: &Path,
-    files: impl Iterator<Item = (&'static str, Vec<u8>)>,
-) -> std::io::Result<()> {
+fn write_whole(artifact: &Artifact, card: &str) -> std::io::Result<()> {
+    let folder = &artifact.folder;
     let beside = PathBuf::from(format!("{}.partial", folder.display()));
     if beside.exists() {
         fs::remove_dir_all(&beside)?;
     }
     fs::create_dir_all(&beside)?;
-    for (name, bytes) in files {
+    for (name, bytes) in &artifact.files {
         fs::write(beside.join(name), bytes)?;
     }
+    fs::write(beside.join(CARD_FILE), card)?;
     fs::rename(&beside, folder)
 }

@@ -58,7 +58,7 @@ impl Golden {
         let output =
             policy.forward(&deterministic(self.observations.clone(), self.rows, policy.spec()))?;
         let mut deviation =
-            Deviation { rows: self.rows, worst: 0.0, tolerance: f64::from(precision.tolerance()) };
+            Deviation { rows: self.rows, worst: 0.0, tolerance: precision.tolerance() };
         deviation.add("head", &self.head, &head_of(&output))?;
         if let (Some(golden), Some(value)) = (&self.value, &output.value) {
             deviation.add("value", golden, value)?;
@@ -103,7 +103,8 @@ impl Deviation {
             let within = off <= self.tolerance * (1.0 + golden.abs());
             if !within {
                 bail!(
-                    "the policy does not give its golden outputs: {name}[{at}] is {got}, expected {golden} within {}",
+                    "the policy does not give its golden outputs: {name}[{at}] is {got}, expected {} within {}",
+                    *golden as f32,
                     self.tolerance
                 );
             }

@@ -13,6 +13,7 @@ use super::{ArtifactError, CARD_FILE, Card, Deviation, GOLDEN_FILE, Golden, WEIG
 use crate::policy::{
     ActorCritic, Weights,
     device::{Device, Precision},
+    message,
 };
 
 /// More than any policy this program can run.
@@ -24,7 +25,7 @@ const MAX_CARD_BYTES: u64 = 1 << 20;
 pub struct Artifact {
     pub folder: PathBuf,
     pub card: Card,
-    files: BTreeMap<String, Vec<u8>>,
+    pub(super) files: BTreeMap<String, Vec<u8>>,
 }
 
 /// A policy that gives what its artifact promises.
@@ -41,10 +42,7 @@ impl Artifact {
     /// # Errors
     /// No card, a broken one, a file missing, outside the folder, or with another digest.
     pub fn open(folder: &Path) -> Result<Self, ArtifactError> {
-        let path = folder.join(CARD_FILE);
-        let text = String::from_utf8(read(&path, MAX_CARD_BYTES)?)
-            .map_err(|_| ArtifactError::new(&path, "not a model card: not UTF-8"))?;
-        let card = Card::parse(&text, &path)?;
+        let card = read_card(folder)?;
         let mut files = BTreeMap::new();
         for (name, digest) in &card.files {
             check_inside(folder, name)?;
@@ -68,11 +66,12 @@ impl Artifact {
         let wrong = |problem: String| ArtifactError::new(&self.folder, problem);
         let device = device.open().map_err(wrong)?;
         let weights = self.file(WEIGHTS_FILE);
-        let in_weights = |error| ArtifactError::new(&self.folder.join(WEIGHTS_FILE), error);
+        let in_weights =
+            |error| ArtifactError::new(&self.folder.join(WEIGHTS_FILE), message(&error));
         let weights = Weights::parse(weights).map_err(in_weights)?;
         let mut policy = ActorCritic::load(&self.card.policy, weights, &device, precision)
             .map_err(in_weights)?;
-        let in_golden = |error| ArtifactError::new(&self.folder.join(GOLDEN_FILE), error);
+        let in_golden = |error| ArtifactError::new(&self.folder.join(GOLDEN_FILE), message(&error));
         let deviation = Golden::parse(self.file(GOLDEN_FILE), &self.card.policy)
             .and_then(|golden| golden.compare(&mut policy, precision))
             .map_err(in_golden)?;
@@ -96,8 +95,23 @@ pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The card in `folder`; the files that it names have not been looked at.
+///
+/// # Errors
+/// There is none, or it is broken.
+pub fn read_card(folder: &Path) -> Result<Card, ArtifactError> {
+    let path = folder.join(CARD_FILE);
+    let text = String::from_utf8(read(&path, MAX_CARD_BYTES)?)
+        .map_err(|_| ArtifactError::new(&path, "not a model card: not UTF-8"))?;
+    Card::parse(&text, &path)
+}
+
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ArtifactError> {
     let wrong = |error: std::io::Error| ArtifactError::new(path, error);
+    // Opening a pipe would wait for its writer.
+    if !path.metadata().map_err(wrong)?.is_file() {
+        return Err(ArtifactError::new(path, "not a regular file"));
+    }
     let file = File::open(path).map_err(wrong)?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(wrong)?;
@@ -120,7 +134,7 @@ fn check_inside(folder: &Path, name: &str) -> Result<(), ArtifactError> {
     let outside = |error| ArtifactError::new(&folder.join(name), error);
     let real = folder.join(name).canonicalize().map_err(|error| outside(error.to_string()))?;
     let root = folder.canonicalize().map_err(|error| outside(error.to_string()))?;
-    if real.parent() != Some(root.as_path()) {
+    if !real.starts_with(&root) {
         return Err(outside(format!("a link that leads out of the folder, to {}", real.display())));
     }
     Ok(())

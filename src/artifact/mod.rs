@@ -9,6 +9,8 @@ mod error;
 mod golden;
 mod load;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 pub use card::{CARD_FILE, Card, GOLDEN_FILE, WEIGHTS_FILE};
 pub use create::{Draft, create};

@@ -9,7 +9,10 @@ use std::{
 use semver::{Version, VersionReq};
 use serde::Serialize;
 
-use super::{ArtifactError, CARD_FILE, Card, load::short_digest};
+use super::{
+    ArtifactError, CARD_FILE, Card,
+    load::{self, short_digest},
+};
 
 /// The example that comes with the program, listed first.
 pub const EXAMPLE: &str = "lane-keeping";
@@ -129,21 +132,19 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>, ArtifactError> {
 fn versions(model: &Path) -> Result<Vec<Listed>, ArtifactError> {
     let mut versions = Vec::new();
     for folder in folders(model)? {
-        versions.extend(read_card(&folder)?);
+        versions.extend(read_listed(&folder)?);
     }
     versions.sort_by(|a, b| b.version.cmp(&a.version));
     Ok(versions)
 }
 
 /// `None` for a folder without a card.
-fn read_card(folder: &Path) -> Result<Option<Listed>, ArtifactError> {
+fn read_listed(folder: &Path) -> Result<Option<Listed>, ArtifactError> {
     let file = folder.join(CARD_FILE);
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(ArtifactError::new(&file, error)),
-    };
-    let card = Card::parse(&text, &file)?;
+    if matches!(file.try_exists(), Ok(false)) {
+        return Ok(None);
+    }
+    let card = load::read_card(folder)?;
     check_place(folder, &card).map_err(|problem| ArtifactError::new(&file, problem))?;
     let weights = short_digest(&card);
     Ok(Some(Listed { name: card.name, version: card.version, path: folder.to_owned(), weights }))

@@ -15,7 +15,7 @@ use crate::{
         Encoding, Spec, Tensor,
         node::{Array, Map, Node},
         subjects,
-        tensor::{TensorView, Values},
+        view::{TensorView, Values},
     },
 };
 

@@ -61,16 +61,20 @@ impl ActorCritic {
     }
 
     fn run(&self, input: &Input) -> Result<Output> {
-        let rows = input.modes.len();
+        let (rows, size) = (input.modes.len(), self.spec.observation_space.size());
         let x = network_input(self.normalizer.as_ref(), &input.observations);
-        let x = Tensor::from_vec(x, (rows, self.spec.observation_space.size()), &self.device)?
-            .to_dtype(self.precision.dtype())?;
+        let in_range = self.rows_in_range(&x, size);
+        let x =
+            Tensor::from_vec(x, (rows, size), &self.device)?.to_dtype(self.precision.dtype())?;
         let outputs = read_back(&self.actor.forward(&x)?)?;
         let value = match &self.critic {
             Some(critic) if input.wants.value => Some(read_back(&critic.forward(&x)?)?),
             _ => None,
         };
         let mut decided = self.head.decide(&outputs, &input.modes);
+        for (sound, in_range) in decided.sound.iter_mut().zip(in_range) {
+            *sound &= in_range;
+        }
         for (sound, value) in decided.sound.iter_mut().zip(value.iter().flatten()) {
             *sound &= value.is_finite();
         }
@@ -82,6 +86,13 @@ impl ActorCritic {
             probs: decided.probs,
             sound: decided.sound,
         })
+    }
+
+    /// Whether the network is given a number for each element. Of an infinity, an activation that
+    /// saturates would make a plausible action.
+    fn rows_in_range(&self, x: &[f32], size: usize) -> Vec<bool> {
+        let largest = self.precision.largest();
+        x.chunks_exact(size).map(|row| row.iter().all(|x| x.abs() <= largest)).collect()
     }
 }
 

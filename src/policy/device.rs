@@ -96,9 +96,18 @@ impl Precision {
         }
     }
 
+    /// The largest finite number.
+    pub fn largest(self) -> f32 {
+        match self {
+            Precision::F32 => f32::MAX,
+            Precision::F16 => half::f16::MAX.to_f32(),
+            Precision::BF16 => half::bf16::MAX.to_f32(),
+        }
+    }
+
     /// How far an output may be from its f32 reference: `tolerance * (1 + |reference|)`. Generous
     /// against rounding (2^-24, 2^-11, 2^-8, through a few layers), narrow against wrong weights.
-    pub fn tolerance(self) -> f32 {
+    pub fn tolerance(self) -> f64 {
         match self {
             Precision::F32 => 1e-4,
             Precision::F16 => 1e-2,

@@ -12,6 +12,8 @@ mod network;
 mod normalizer;
 mod postprocess;
 pub mod spec;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 pub use actor_critic::ActorCritic;
@@ -118,6 +120,14 @@ impl Actions {
             // One policy gives one kind.
             (Actions::F32(_), Actions::I64(_)) | (Actions::I64(_), Actions::F32(_)) => {}
         }
+    }
+}
+
+/// What an error of candle says, without the trace of code that `RUST_BACKTRACE` adds to it.
+pub fn message(error: &candle_core::Error) -> String {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => message(inner),
+        other => other.to_string(),
     }
 }
 

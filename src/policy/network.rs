@@ -70,11 +70,20 @@ impl Mlp {
 fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     match activation {
         Activation::Tanh => x.tanh(),
-        Activation::Relu => x.relu(),
+        Activation::Relu => relu(x),
         Activation::Elu => x.elu(1.0),
-        Activation::LeakyRelu => candle_nn::ops::leaky_relu(x, 0.01),
+        Activation::LeakyRelu => x.lt(0f32)?.where_cond(&(x * 0.01)?, x),
         Activation::Gelu => x.gelu_erf(),
         Activation::Silu => x.silu(),
         Activation::Sigmoid => candle_nn::ops::sigmoid(x),
+    }
+}
+
+/// candle's own `relu`, and on a GPU its `maximum` too, make 0 of NaN: an overflow inside the
+/// network would come out as a plausible action.
+fn relu(x: &Tensor) -> Result<Tensor> {
+    match x.device() {
+        Device::Cpu => x.maximum(0f32),
+        _ => x.lt(0f32)?.where_cond(&x.zeros_like()?, x),
     }
 }

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::{Space, Wants, space::Bound};
 
+/// In one observation or action: more than any camera gives.
+const MAX_ELEMENTS: usize = 1 << 24;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySpec {
@@ -135,7 +138,8 @@ impl PolicySpec {
     fn check_actions(&self) -> Result<(), String> {
         match (&self.action_space, &self.head) {
             (Space::Box { dtype, .. }, Head::DiagonalGaussian { .. }) if dtype.is_float() => {
-                check_box(&self.action_space, "policy.action_space")
+                check_box(&self.action_space, "policy.action_space")?;
+                self.check_rescale()
             }
             (Space::Discrete { n: 1..=0xffff, .. }, Head::Categorical) => Ok(()),
             (Space::Discrete { n, .. }, Head::Categorical) => {
@@ -145,6 +149,23 @@ impl PolicySpec {
                 "policy.head: {} actions do not fit it, expected a box of floats with diagonal_gaussian or discrete with categorical",
                 space.name()
             )),
+        }
+    }
+
+    /// Rescaling to an unbounded space gives no number.
+    fn check_rescale(&self) -> Result<(), String> {
+        let (Postprocess::Rescale, Space::Box { low, high, .. }) =
+            (self.postprocess, &self.action_space)
+        else {
+            return Ok(());
+        };
+        let expand = |bound: &Bound| bound.expand(self.action_space.size()).unwrap_or_default();
+        let widths = expand(high).into_iter().zip(expand(low)).map(|(high, low)| high - low);
+        match widths.map(|width| width as f32).position(|width| !width.is_finite()) {
+            Some(at) => Err(format!(
+                "policy.postprocess: rescale needs finite bounds, element {at} of action_space has none"
+            )),
+            None => Ok(()),
         }
     }
 
@@ -161,8 +182,9 @@ impl PolicySpec {
 fn check_box(space: &Space, key: &str) -> Result<(), String> {
     let Space::Box { low, high, .. } = space else { return Ok(()) };
     let size = space.size();
-    if size == 0 {
-        return Err(format!("{key}: shape {:?} has no elements", space.shape()));
+    if !(1..=MAX_ELEMENTS).contains(&size) {
+        let shape = space.shape();
+        return Err(format!("{key}: shape {shape:?} has not 1 to {MAX_ELEMENTS} elements"));
     }
     let expand = |bound: &Bound, name| {
         bound

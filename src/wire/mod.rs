@@ -4,6 +4,7 @@
 //! tree a [`Request`], and the request, held against the model's observation space, [`Rows`].
 //! Replies and errors go back in the [`Encoding`] in which the request came.
 
+pub mod dtype;
 pub mod encoding;
 pub mod error;
 pub mod named;
@@ -16,7 +17,11 @@ pub mod space;
 pub mod spec;
 pub mod subjects;
 pub mod tensor;
+#[cfg(test)]
+mod tests;
+pub mod view;
 
+pub use dtype::DType;
 pub use encoding::Encoding;
 pub use error::{Code, WireError};
 pub use request::{Rejection, Request, Wants};
@@ -24,4 +29,5 @@ pub use rows::{Observations, Rows};
 pub use scalar::Scalar;
 pub use space::Space;
 pub use spec::Spec;
-pub use tensor::{DType, Tensor};
+pub use tensor::Tensor;
+pub use view::{TensorView, Values};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{scalar::Scalar, tensor::TensorView};
+use super::{scalar::Scalar, view::TensorView};
 
 /// The reply to a request with `obs`. Absent fields are left out.
 #[derive(Debug, Serialize)]

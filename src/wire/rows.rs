@@ -1,9 +1,10 @@
 //! A request's observations, checked against the model's space: finite rows of the right shape.
 
 use super::{
+    dtype::DType,
     error::{Code, WireError},
     space::Space,
-    tensor::{DType, Tensor},
+    tensor::Tensor,
 };
 
 /// Checked observations, ready to be batched.

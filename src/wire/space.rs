@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tensor::DType;
+use super::dtype::DType;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -58,9 +58,9 @@ impl Space {
         }
     }
 
-    /// Elements of one observation or action.
+    /// Elements of one observation or action, or `usize::MAX` if they can't be counted.
     pub fn size(&self) -> usize {
-        self.shape().iter().product()
+        self.shape().into_iter().fold(1, usize::saturating_mul)
     }
 
     pub fn name(&self) -> &'static str {

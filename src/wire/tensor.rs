@@ -1,70 +1,15 @@
-//! Tensors on the wire: four forms come in, one goes out.
+//! Tensors of requests: four forms come in.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap, ser::SerializeSeq};
-
 use super::{
+    dtype::DType,
     error::{Code, WireError},
     node::{Array, Key, Kind, Node},
 };
 
-/// An element type. On the wire little-endian; the names are numpy's, without the byte order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DType {
-    F2,
-    F4,
-    F8,
-    U1,
-    I4,
-    I8,
-    B1,
-}
-
-impl DType {
-    const NAMES: [(&'static str, DType); 7] = [
-        ("f4", DType::F4),
-        ("f2", DType::F2),
-        ("f8", DType::F8),
-        ("u1", DType::U1),
-        ("i4", DType::I4),
-        ("i8", DType::I8),
-        ("b1", DType::B1),
-    ];
-
-    /// Bytes an element takes.
-    pub fn size(self) -> usize {
-        match self {
-            DType::U1 | DType::B1 => 1,
-            DType::F2 => 2,
-            DType::F4 | DType::I4 => 4,
-            DType::F8 | DType::I8 => 8,
-        }
-    }
-
-    pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, dtype)| *dtype == self).map_or("?", |(name, _)| name)
-    }
-
-    /// `f4`, and numpy's `<f4`, `|u1`, `=f4`. Big-endian (`>f4`) is not accepted.
-    fn parse(name: &str) -> Option<Self> {
-        let name = name.strip_prefix(['<', '|', '=']).unwrap_or(name);
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, dtype)| *dtype)
-    }
-
-    pub fn is_float(self) -> bool {
-        self.kind() == Kind::Float
-    }
-
-    fn kind(self) -> Kind {
-        match self {
-            DType::F2 | DType::F4 | DType::F8 => Kind::Float,
-            DType::U1 | DType::I4 | DType::I8 => Kind::Int,
-            DType::B1 => Kind::Bool,
-        }
-    }
-}
+/// As in numpy; and an error that repeats a shape stays short.
+const MAX_AXES: usize = 64;
 
 /// A tensor of a request, in C order, its bytes still where the message has them.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,11 +121,11 @@ fn shape_of(node: Node<'_>, field: &str) -> Result<Vec<usize>, WireError> {
     let wrong = |got: String| {
         WireError::new(Code::InvalidShape, "the tensor's shape is no list of sizes")
             .field(format!("{field}.shape"))
-            .expected("a list of non-negative integers")
+            .expected(format!("a list of at most {MAX_AXES} non-negative integers"))
             .got(got)
     };
     match node {
-        Node::Array(array) if array.shape.len() == 1 => {
+        Node::Array(array) if array.shape.len() == 1 && array.values.len() <= MAX_AXES => {
             let sizes = array.values.iter();
             let is_size = |x: &f64| x.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(x);
             sizes
@@ -256,89 +201,12 @@ fn widened(dtype: DType, bytes: &[u8]) -> Box<dyn Iterator<Item = f64> + '_> {
     }
 }
 
-/// A tensor to be written: the native form in MessagePack, a nested list in JSON.
-#[derive(Clone, Debug)]
-pub struct TensorView<'a> {
-    pub shape: Vec<usize>,
-    pub values: Values<'a>,
-}
-
-/// The elements of a tensor, in C order.
-#[derive(Clone, Copy, Debug)]
-pub enum Values<'a> {
-    F4(&'a [f32]),
-    I8(&'a [i64]),
-}
-
-impl Values<'_> {
-    fn dtype(&self) -> DType {
-        match self {
-            Values::F4(_) => DType::F4,
-            Values::I8(_) => DType::I8,
-        }
-    }
-
-    fn to_le_bytes(self) -> Vec<u8> {
-        match self {
-            Values::F4(values) => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Values::I8(values) => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        }
-    }
-}
-
-impl Serialize for TensorView<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            return Nested { shape: &self.shape, values: self.values }.serialize(serializer);
-        }
-        let mut map = serializer.serialize_map(Some(3))?;
-        map.serialize_entry("dtype", self.values.dtype().name())?;
-        map.serialize_entry("shape", &self.shape)?;
-        map.serialize_entry("data", &Bytes(&self.values.to_le_bytes()))?;
-        map.end()
-    }
-}
-
-struct Bytes<'a>(&'a [u8]);
-
-impl Serialize for Bytes<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0)
-    }
-}
-
-/// The part of a tensor below one position of its outer axes.
-struct Nested<'a> {
-    shape: &'a [usize],
-    values: Values<'a>,
-}
-
-impl Serialize for Nested<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some((length, inner)) = self.shape.split_first() else {
-            return match self.values {
-                Values::F4(values) => values[0].serialize(serializer),
-                Values::I8(values) => values[0].serialize(serializer),
-            };
-        };
-        let size: usize = inner.iter().product();
-        let mut list = serializer.serialize_seq(Some(*length))?;
-        for i in 0..*length {
-            let range = i * size..(i + 1) * size;
-            let values = match self.values {
-                Values::F4(values) => Values::F4(&values[range]),
-                Values::I8(values) => Values::I8(&values[range]),
-            };
-            list.serialize_element(&Nested { shape: inner, values })?;
-        }
-        list.end()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde::Serialize;
+
     use super::*;
-    use crate::wire::Encoding;
+    use crate::wire::{Encoding, view::Bytes};
 
     fn tensor_of(json: &str) -> Result<Tensor<'_>, WireError> {
         Tensor::from_node(serde_json::from_str(json).unwrap(), "obs")
@@ -419,17 +287,5 @@ mod tests {
         assert_eq!(tensor_of("\"x\"").unwrap_err().code, Code::Malformed);
         let negative = tensor_of("{\"dtype\": \"f4\", \"shape\": [-1], \"data\": null}");
         assert_eq!(negative.unwrap_err().code, Code::InvalidShape);
-    }
-
-    #[test]
-    fn replies_nest_in_json_and_stay_flat_in_message_pack() {
-        let values = [1.0f32, 2.5, 3.0, 4.0];
-        let tensor = TensorView { shape: vec![2, 2], values: Values::F4(&values) };
-        assert_eq!(serde_json::to_string(&tensor).unwrap(), "[[1.0,2.5],[3.0,4.0]]");
-        let scalar = TensorView { shape: vec![], values: Values::I8(&[7]) };
-        assert_eq!(serde_json::to_string(&scalar).unwrap(), "7");
-        let body = Encoding::MessagePack.write(&tensor).unwrap();
-        let back = packed(&body).unwrap();
-        assert_eq!((back.shape.as_slice(), back.to_f32().as_slice()), (&[2, 2][..], &values[..]));
     }
 }

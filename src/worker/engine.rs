@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{pending::Pending, queue::Queue};
 use crate::{
     batch::Batch,
-    policy::{Input, Mode, Output, Policy},
+    policy::{Input, Mode, Output, Policy, message},
     wire::{Observations, Space, Wants},
 };
 
@@ -46,7 +46,7 @@ pub fn start(
     let (sender, done) = mpsc::channel(1);
     let (warmed, warm) = oneshot::channel();
     std::thread::Builder::new().name("device".into()).spawn(move || {
-        let result = warm_up(policy.as_mut(), batch_rows).map_err(|error| error.to_string());
+        let result = warm_up(policy.as_mut(), batch_rows).map_err(|error| message(&error));
         let failed = result.is_err();
         if warmed.send(result).is_ok() && !failed {
             compute_all(policy, &queue, &sender);
@@ -81,7 +81,7 @@ fn compute_all(mut policy: Box<dyn Policy>, queue: &Queue, done: &mpsc::Sender<D
         let result = catch_unwind(AssertUnwindSafe(|| policy.forward(&input)));
         let panicked = result.is_err();
         let output = match result {
-            Ok(output) => output.map_err(|error| error.to_string()),
+            Ok(output) => output.map_err(|error| message(&error)),
             // What the policy left behind can't be trusted: this thread computes no more.
             Err(_) => Err("the policy panicked".into()),
         };

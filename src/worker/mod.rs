@@ -1,7 +1,7 @@
 //! The worker: takes requests off NATS, batches them through a policy, replies.
 //!
-//! One thread runs all of NATS ([`Service`]: intake, replies, lifecycle), another one owns the
-//! policy ([`engine`]). Between them stand the one queue ([`queue`]), where all waiting happens,
+//! One thread runs all of NATS (`service`: intake, replies, lifecycle), another one owns the
+//! policy (`engine`). Between them stand the one queue (`queue`), where all waiting happens,
 //! and a channel of one finished batch.
 
 mod answer;

@@ -1,0 +1,103 @@
+//! Tensors that are written: in replies, and in the requests of clients.
+
+use serde::{Serialize, Serializer, ser::SerializeMap, ser::SerializeSeq};
+
+use super::dtype::DType;
+
+/// A tensor to be written: the native form in MessagePack, a nested list in JSON.
+#[derive(Clone, Debug)]
+pub struct TensorView<'a> {
+    pub shape: Vec<usize>,
+    pub values: Values<'a>,
+}
+
+/// The elements of a tensor, in C order.
+#[derive(Clone, Copy, Debug)]
+pub enum Values<'a> {
+    F4(&'a [f32]),
+    I8(&'a [i64]),
+}
+
+impl Values<'_> {
+    fn dtype(&self) -> DType {
+        match self {
+            Values::F4(_) => DType::F4,
+            Values::I8(_) => DType::I8,
+        }
+    }
+
+    fn to_le_bytes(self) -> Vec<u8> {
+        match self {
+            Values::F4(values) => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Values::I8(values) => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
+    }
+}
+
+impl Serialize for TensorView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return Nested { shape: &self.shape, values: self.values }.serialize(serializer);
+        }
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("dtype", self.values.dtype().name())?;
+        map.serialize_entry("shape", &self.shape)?;
+        map.serialize_entry("data", &Bytes(&self.values.to_le_bytes()))?;
+        map.end()
+    }
+}
+
+/// Bytes that are written as such, and not as a list of numbers.
+pub struct Bytes<'a>(pub &'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+/// The part of a tensor below one position of its outer axes.
+struct Nested<'a> {
+    shape: &'a [usize],
+    values: Values<'a>,
+}
+
+impl Serialize for Nested<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some((length, inner)) = self.shape.split_first() else {
+            return match self.values {
+                Values::F4(values) => values[0].serialize(serializer),
+                Values::I8(values) => values[0].serialize(serializer),
+            };
+        };
+        let size: usize = inner.iter().product();
+        let mut list = serializer.serialize_seq(Some(*length))?;
+        for i in 0..*length {
+            let range = i * size..(i + 1) * size;
+            let values = match self.values {
+                Values::F4(values) => Values::F4(&values[range]),
+                Values::I8(values) => Values::I8(&values[range]),
+            };
+            list.serialize_element(&Nested { shape: inner, values })?;
+        }
+        list.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Encoding, Tensor};
+
+    #[test]
+    fn replies_nest_in_json_and_stay_flat_in_message_pack() {
+        let values = [1.0f32, 2.5, 3.0, 4.0];
+        let tensor = TensorView { shape: vec![2, 2], values: Values::F4(&values) };
+        assert_eq!(serde_json::to_string(&tensor).unwrap(), "[[1.0,2.5],[3.0,4.0]]");
+        let scalar = TensorView { shape: vec![], values: Values::I8(&[7]) };
+        assert_eq!(serde_json::to_string(&scalar).unwrap(), "7");
+        let body = Encoding::MessagePack.write(&tensor).unwrap();
+        let back = Tensor::from_node(rmp_serde::from_slice(&body).unwrap(), "obs").unwrap();
+        assert_eq!((back.shape.as_slice(), back.to_f32().as_slice()), (&[2, 2][..], &values[..]));
+    }
+}
