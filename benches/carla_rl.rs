@@ -13,7 +13,7 @@ use carla_rl::{
     },
     wire::{
         Encoding, Observations, Request, Space, Wants,
-        tensor::{TensorView, Values},
+        view::{TensorView, Values},
     },
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

@@ -15,7 +15,7 @@ use crate::{
         Code, Space, WireError,
         named::{NamedAction, NamedReply},
         reply::Reply,
-        tensor::{TensorView, Values},
+        view::{TensorView, Values},
     },
 };
 

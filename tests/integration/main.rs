@@ -3,6 +3,7 @@
 mod artifacts;
 mod batching;
 mod command_line;
+mod discrete;
 mod driving;
 mod errors;
 mod gate;
@@ -11,3 +12,4 @@ mod lifecycle;
 mod round_trip;
 mod structure;
 mod support;
+mod tiny;

@@ -15,7 +15,7 @@ use carla_rl::{
     settings::{Limits, Nats},
     wire::{
         Encoding, Scalar, Spec,
-        tensor::{TensorView, Values},
+        view::{TensorView, Values},
     },
     worker::{self, Served, Setup, State, Stopped},
 };
