@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use candle_core::DType;
 
+use super::message;
+
 /// A device as settings name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
@@ -58,7 +60,7 @@ fn open_cuda(ordinal: usize) -> Result<candle_core::Device, String> {
         return Err(lacks("CUDA", "cuda"));
     }
     candle_core::Device::new_cuda_with_stream(ordinal)
-        .map_err(|error| format!("cuda:{ordinal} can't be opened: {error}"))
+        .map_err(|error| format!("cuda:{ordinal} can't be opened: {}", message(&error)))
 }
 
 /// candle panics where there is no Metal device, and so would a worker on a headless machine.
@@ -67,7 +69,7 @@ fn open_metal() -> Result<candle_core::Device, String> {
         return Err(lacks("Metal", "metal"));
     }
     match std::panic::catch_unwind(|| candle_core::Device::new_metal(0)) {
-        Ok(opened) => opened.map_err(|error| format!("metal can't be opened: {error}")),
+        Ok(opened) => opened.map_err(|error| format!("metal can't be opened: {}", message(&error))),
         Err(_) => Err("metal can't be opened: this machine has no Metal device".into()),
     }
 }
