@@ -7,6 +7,7 @@ use super::key::Key;
 use super::problem::Expected;
 use super::servers::Servers;
 use super::values::{Values, path};
+use crate::wire::subjects::is_token;
 
 /// A day: beyond it a wait is a mistake, and adding it to a clock stays far from an overflow.
 const LONGEST_WAIT: f64 = 86_400.0;
@@ -63,8 +64,7 @@ fn prefix(text: &str) -> Result<String, Expected> {
 
 /// One subject token.
 pub(super) fn token(text: &str) -> Result<String, Expected> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    match !text.is_empty() && text.bytes().all(allowed) {
+    match is_token(text) {
         true => Ok(text.to_owned()),
         false => Err(Expected("letters, digits, _ and -".to_owned())),
     }

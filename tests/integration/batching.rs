@@ -3,35 +3,17 @@
 use std::time::Duration;
 
 use async_nats::Client;
-use carla_rl::policy::Policy;
 use futures_util::{StreamExt, future::join_all};
 
-use crate::{
-    gate::Gate,
-    support::{
-        Builder, INFER, Native, PATIENCE, TestBroker, Worker, action, assert_close, error_of,
-        expected, observation, read, until,
-    },
+use crate::support::{
+    INFER, Native, PATIENCE, TestBroker, action, assert_close, error_of, expected, observation,
+    read, until,
 };
-
-/// A worker whose device computes when the test says so.
-async fn gated(builder: Builder) -> (Worker, Gate) {
-    let mut gate = None;
-    let wrap = |policy: Box<dyn Policy>| {
-        let (handle, gated) = Gate::before(policy);
-        gate = Some(handle);
-        gated
-    };
-    let worker = builder.wrap(wrap).start().await;
-    let gate = gate.unwrap();
-    gate.close();
-    (worker, gate)
-}
 
 #[tokio::test]
 async fn what_arrives_while_the_device_is_busy_becomes_one_batch_of_many_clients() {
     let broker = TestBroker::start();
-    let (worker, gate) = gated(broker.worker()).await;
+    let (worker, gate) = broker.worker().start_gated().await;
     let clients = join_all((0..8).map(|_| broker.client())).await;
     let first = tokio::spawn(ask_one(clients[0].clone(), 0));
     until("the device has the first", || gate.batches() == [1]).await;
@@ -63,7 +45,7 @@ async fn ask_one(client: Client, i: usize) -> usize {
 async fn no_batch_is_larger_than_the_limit_and_large_requests_are_put_together_again() {
     let broker = TestBroker::start();
     let builder = broker.worker().with(|worker| worker.batch.batch_rows = 4);
-    let (worker, gate) = gated(builder).await;
+    let (worker, gate) = builder.start_gated().await;
     gate.open();
     let client = broker.client().await;
     let rows: Vec<f32> = (0..11).flat_map(observation).collect();
@@ -101,7 +83,7 @@ async fn a_full_queue_refuses_at_once_and_serves_what_it_took() {
         worker.batch.queue_rows = 4;
         worker.batch.batch_rows = 2;
     });
-    let (worker, gate) = gated(builder).await;
+    let (worker, gate) = builder.start_gated().await;
     let client = broker.client().await;
     let inbox = client.new_inbox();
     let mut replies = client.subscribe(format!("{inbox}.*")).await.unwrap();

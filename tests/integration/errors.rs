@@ -4,12 +4,9 @@ use async_nats::{Client, HeaderMap, Message};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use crate::{
-    gate::Gate,
-    support::{
-        DIM, INFER, Native, TestBroker, action, ask, ask_with, assert_close, error_of, expected,
-        observation, read,
-    },
+use crate::support::{
+    DIM, INFER, Native, TestBroker, action, ask, ask_with, assert_close, error_of, expected,
+    observation, read,
 };
 
 /// The error's body, after a look at the headers that go with it.
@@ -115,18 +112,8 @@ async fn every_bad_request_gets_its_own_error_and_good_ones_between_them_their_a
 #[tokio::test]
 async fn a_bad_row_does_not_harm_its_batch_mates() {
     let broker = TestBroker::start();
-    let mut gate = None;
-    let worker = broker
-        .worker()
-        .wrap(|policy| {
-            let (handle, gated) = Gate::before(policy);
-            gate = Some(handle);
-            gated
-        })
-        .start()
-        .await;
-    let (gate, client) = (gate.unwrap(), broker.client().await);
-    gate.close();
+    let (worker, gate) = broker.worker().start_gated().await;
+    let client = broker.client().await;
     let (one, two) = (observation(1), observation(2));
     let mut nan = observation(3);
     nan[0] = f32::INFINITY;

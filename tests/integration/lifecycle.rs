@@ -8,9 +8,8 @@ use carla_rl::{
     worker::State,
 };
 
-use crate::{
-    gate::Gate,
-    support::{INFER, Native, PATIENCE, TestBroker, action, ask, error_of, observation, until},
+use crate::support::{
+    INFER, Native, PATIENCE, TestBroker, action, ask, error_of, observation, until,
 };
 
 #[tokio::test]
@@ -67,18 +66,8 @@ async fn a_worker_survives_the_restart_of_its_broker_and_leaves_without_loss_aft
 #[tokio::test]
 async fn a_drain_answers_what_was_taken_before_it_ends() {
     let broker = TestBroker::start();
-    let mut gate = None;
-    let mut worker = broker
-        .worker()
-        .wrap(|policy| {
-            let (handle, gated) = Gate::before(policy);
-            gate = Some(handle);
-            gated
-        })
-        .start()
-        .await;
-    let (gate, client) = (gate.unwrap(), broker.client().await);
-    gate.close();
+    let (mut worker, gate) = broker.worker().start_gated().await;
+    let client = broker.client().await;
     let asking = (0..40).map(|i| {
         let client = client.clone();
         tokio::spawn(async move { action(&client, &Native::one(&observation(i))).await })
@@ -98,19 +87,9 @@ async fn a_drain_answers_what_was_taken_before_it_ends() {
 #[tokio::test]
 async fn what_a_drain_can_not_finish_in_time_is_told_so() {
     let broker = TestBroker::start();
-    let mut gate = None;
-    let worker = broker
-        .worker()
-        .with(|worker| worker.drain_timeout = Duration::ZERO)
-        .wrap(|policy| {
-            let (handle, gated) = Gate::before(policy);
-            gate = Some(handle);
-            gated
-        })
-        .start()
-        .await;
-    let (gate, client) = (gate.unwrap(), broker.client().await);
-    gate.close();
+    let (worker, gate) =
+        broker.worker().with(|worker| worker.drain_timeout = Duration::ZERO).start_gated().await;
+    let client = broker.client().await;
     let body: bytes::Bytes = Native::one(&observation(1)).encode().into();
     let asking: Vec<_> = (0..3)
         .map(|_| {

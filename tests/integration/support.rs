@@ -22,6 +22,8 @@ use carla_rl::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::gate::Gate;
+
 /// Long enough for any answer on a loaded machine; nothing waits for it to pass.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const MODEL: &str = "lane-keeping";
@@ -123,6 +125,20 @@ impl Builder {
         let mut worker = self.start_early();
         worker.reach(State::Ready).await;
         worker
+    }
+
+    /// Starts the worker with a closed gate before its policy, once it has warmed up.
+    pub async fn start_gated(self) -> (Worker, Gate) {
+        let mut gate = None;
+        let before = |policy| {
+            let (handle, gated) = Gate::before(policy);
+            gate = Some(handle);
+            gated
+        };
+        let worker = self.wrap(before).start().await;
+        let gate = gate.unwrap();
+        gate.close();
+        (worker, gate)
     }
 
     /// Starts the worker.
