@@ -1,7 +1,7 @@
 //! Connections to the broker: the first one with patience, later ones by the client library.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -9,7 +9,10 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use crate::{failure::Failure, settings};
+use crate::{
+    failure::Failure,
+    settings::{self, servers::Login},
+};
 
 /// Between two attempts at the start.
 const RETRY: Duration = Duration::from_millis(500);
@@ -31,11 +34,13 @@ pub struct Connection {
 }
 
 /// The connection came or went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
     Up,
     /// A subscription that is still held when the connection comes back is renewed by the library.
     Down,
+    /// We may not subscribe to something.
+    Refused(String),
 }
 
 /// Connects, waiting for a broker that is not there yet.
@@ -112,6 +117,12 @@ async fn options(
             }
             std::future::ready(())
         });
+    // The library does not read it from the address.
+    let options = match nats.servers.login() {
+        None => options,
+        Some(Login::Token(token)) => options.token(token),
+        Some(Login::User { name, password }) => options.user_and_password(name, password),
+    };
     match &nats.credentials_file {
         None => Ok(options),
         Some(file) => options.credentials_file(file).await.map_err(|error| {
@@ -139,14 +150,27 @@ fn heard(event: &Event) -> Option<Link> {
             tracing::warn!("the broker is gone, looking for it");
             return Some(Link::Down);
         }
-        Event::SlowConsumer(subscription) => {
-            tracing::error!(subscription, "the client library dropped a message: too many at once");
+        Event::SlowConsumer(_) => count_dropped(),
+        Event::ServerError(error) => {
+            tracing::error!(%error, "the broker reports an error");
+            let error = error.to_string();
+            return error
+                .contains("Permissions Violation for Subscription")
+                .then_some(Link::Refused(error));
         }
-        Event::ServerError(error) => tracing::error!(%error, "the broker reports an error"),
         Event::LameDuckMode => tracing::warn!("the broker is about to shut down"),
         other => tracing::debug!(event = %other, "connection event"),
     }
     None
+}
+
+/// There is an event for each message, in a flood; so each line stands for as many as all before.
+fn count_dropped() {
+    static DROPPED: AtomicU64 = AtomicU64::new(0);
+    let messages = DROPPED.fetch_add(1, Ordering::Relaxed) + 1;
+    if messages.is_power_of_two() {
+        tracing::error!(messages, "the client library dropped messages: too many at once");
+    }
 }
 
 fn is_refusal(kind: ConnectErrorKind) -> bool {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use async_nats::ServerAddr;
+use percent_encoding::percent_decode_str;
 
 use super::problem::Expected;
 
@@ -18,6 +19,28 @@ impl Servers {
     pub fn addresses(&self) -> &[ServerAddr] {
         &self.0
     }
+
+    /// How to log in, if an address says so: the same for all servers.
+    pub fn login(&self) -> Option<Login> {
+        self.0.iter().find_map(login)
+    }
+}
+
+/// A user's name and password, or a token. Never shown, so it can't be printed.
+#[derive(PartialEq, Eq)]
+pub enum Login {
+    User { name: String, password: String },
+    Token(String),
+}
+
+/// From `user:password@` or `token@`, where special characters are written as in all URLs.
+fn login(address: &ServerAddr) -> Option<Login> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let name = decoded(address.username()?);
+    Some(match address.password() {
+        Some(password) => Login::User { name, password: decoded(password) },
+        None => Login::Token(name),
+    })
 }
 
 /// # Errors
@@ -28,11 +51,16 @@ impl FromStr for Servers {
 
     fn from_str(text: &str) -> Result<Self, Expected> {
         let servers = text.split(',').map(|server| server.trim());
-        servers
+        let servers: Vec<_> = servers
             .enumerate()
             .map(|(i, server)| address(i + 1, server))
-            .collect::<Result<_, _>>()
-            .map(Self)
+            .collect::<Result<_, _>>()?;
+        let mut logins: Vec<_> = servers.iter().filter_map(login).collect();
+        logins.dedup();
+        match logins.len() {
+            0 | 1 => Ok(Self(servers)),
+            _ => Err(Expected("the same user and password, or token, for all servers".to_owned())),
+        }
     }
 }
 
@@ -92,6 +120,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_login_is_read_from_the_address_and_decoded() {
+        let login = |text: &str| text.parse::<Servers>().unwrap().login();
+        assert!(login("nats://one,nats://two").is_none());
+        let user = |name: &str, password: &str| {
+            Some(Login::User { name: name.to_owned(), password: password.to_owned() })
+        };
+        assert!(login("nats://ann:se%40cret@one,nats://two") == user("ann", "se@cret"));
+        assert!(login("nats://t0ken@one") == Some(Login::Token("t0ken".to_owned())));
+        assert!("nats://ann:x@one,nats://bob:x@two".parse::<Servers>().is_err());
+    }
+
+    #[test]
     fn servers_are_separated_by_commas() {
         let servers: Servers = "nats://a, tls://b:4333,c".parse().unwrap();
         let found: Vec<_> =
@@ -101,11 +141,16 @@ mod tests {
 
     #[test]
     fn users_and_passwords_are_for_the_connection_only() {
-        let servers: Servers =
-            "nats://ann:s3cret@a:4222,nats://t0ken@b,nats://x:p@s3cret@c".parse().unwrap();
-        assert_eq!(servers.addresses()[0].password(), Some("s3cret"));
-        assert_eq!(servers.to_string(), "nats://***@a:4222,nats://***@b,nats://***@c");
-        assert_eq!(format!("{servers:?}"), "Servers(nats://***@a:4222,nats://***@b,nats://***@c)");
+        for (text, shown) in [
+            ("nats://ann:s3cret@a:4222,nats://ann:s3cret@b", "nats://***@a:4222,nats://***@b"),
+            ("nats://s3cret@a", "nats://***@a"),
+            ("nats://x:p@s3cret@c", "nats://***@c"),
+        ] {
+            let servers: Servers = text.parse().unwrap();
+            assert!(servers.login().is_some());
+            assert_eq!(servers.to_string(), shown);
+            assert_eq!(format!("{servers:?}"), format!("Servers({shown})"));
+        }
     }
 
     #[test]

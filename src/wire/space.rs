@@ -38,6 +38,14 @@ pub enum Bound {
 }
 
 impl Bound {
+    fn finite(&mut self) {
+        let clamp = |bound: &mut f64| *bound = bound.clamp(f64::MIN, f64::MAX);
+        match self {
+            Bound::Uniform(bound) => clamp(bound),
+            Bound::Each(bounds) => bounds.iter_mut().for_each(clamp),
+        }
+    }
+
     /// The bounds of `size` elements; `None` if there are others.
     pub fn expand(&self, size: usize) -> Option<Vec<f64>> {
         match self {
@@ -61,6 +69,22 @@ impl Space {
     /// Elements of one observation or action, or `usize::MAX` if they can't be counted.
     pub fn size(&self) -> usize {
         self.shape().into_iter().fold(1, usize::saturating_mul)
+    }
+
+    /// The same for JSON, which has no infinity: there the largest number stands for it.
+    pub fn finite(mut self) -> Self {
+        match &mut self {
+            Space::Box { low, high, .. } => {
+                low.finite();
+                high.finite();
+            }
+            Space::Dict { spaces } => {
+                let finite = |(name, space): (String, Space)| (name, space.finite());
+                *spaces = std::mem::take(spaces).into_iter().map(finite).collect();
+            }
+            Space::Discrete { .. } | Space::MultiDiscrete { .. } | Space::MultiBinary { .. } => {}
+        }
+        self
     }
 
     pub fn name(&self) -> &'static str {
@@ -95,6 +119,17 @@ mod tests {
             serde_json::to_value(&discrete).unwrap(),
             serde_json::json!({"type": "discrete", "n": 5, "start": 0})
         );
+    }
+
+    #[test]
+    fn an_unbounded_space_stays_readable_in_json() {
+        let (low, high) =
+            (Bound::Each(vec![f64::NEG_INFINITY, 1.0]), Bound::Uniform(f64::INFINITY));
+        let space = Space::Box { dtype: DType::F4, shape: vec![2], low, high };
+        let json = serde_json::to_string(&space.finite()).unwrap();
+        let back: Space = serde_json::from_str(&json).unwrap();
+        let (low, high) = (Bound::Each(vec![f64::MIN, 1.0]), Bound::Uniform(f64::MAX));
+        assert_eq!(back, Space::Box { dtype: DType::F4, shape: vec![2], low, high });
     }
 
     #[test]

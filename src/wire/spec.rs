@@ -30,3 +30,12 @@ pub struct Spec {
     pub precision: String,
     pub worker: String,
 }
+
+impl Spec {
+    /// The same for JSON, see [`Space::finite`].
+    pub fn finite(mut self) -> Self {
+        self.observation_space = self.observation_space.finite();
+        self.action_space = self.action_space.finite();
+        self
+    }
+}

@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{pending::Pending, queue::Queue};
 use crate::{
     batch::Batch,
+    failure::Failure,
     policy::{Input, Mode, Output, Policy, message},
     wire::{Observations, Space, Wants},
 };
@@ -24,35 +25,35 @@ pub struct Done {
     pub finished: Duration,
 }
 
-/// What the device thread says.
-pub struct Started {
-    /// Holds one batch: if nobody takes it, waiting happens in the queue. It closes behind the
-    /// last one.
-    pub done: mpsc::Receiver<Done>,
-    /// How the warm-up went.
-    pub warm: oneshot::Receiver<Result<(), String>>,
-}
-
-/// Starts the device thread, which warms up and then computes. It ends when the queue is closed,
-/// or after the policy has panicked.
+/// Starts the device thread, and waits until every batch size has run once. The thread ends when
+/// the queue is closed, or after the policy has panicked; the channel closes behind its last
+/// batch. It holds one: if nobody takes that, waiting happens in the queue.
 ///
 /// # Errors
-/// The system gives no thread.
-pub fn start(
+/// [`Failure::Defect`]: the system gives no thread, or the device fails.
+pub async fn start(
     mut policy: Box<dyn Policy>,
     queue: Arc<Queue>,
     batch_rows: usize,
-) -> std::io::Result<Started> {
+) -> Result<mpsc::Receiver<Done>, Failure> {
+    let begun = Instant::now();
+    let defect = |error: String| Failure::Defect(format!("the device can't start: {error}"));
     let (sender, done) = mpsc::channel(1);
     let (warmed, warm) = oneshot::channel();
-    std::thread::Builder::new().name("device".into()).spawn(move || {
+    let thread = std::thread::Builder::new().name("device".into()).spawn(move || {
         let result = warm_up(policy.as_mut(), batch_rows).map_err(|error| message(&error));
         let failed = result.is_err();
         if warmed.send(result).is_ok() && !failed {
             compute_all(policy, &queue, &sender);
         }
-    })?;
-    Ok(Started { done, warm })
+    });
+    thread.map_err(|error| defect(error.to_string()))?;
+    match warm.await {
+        Ok(warmed) => warmed.map_err(defect)?,
+        Err(_) => return Err(defect("the policy panicked".into())),
+    }
+    tracing::debug!(elapsed_ms = begun.elapsed().as_millis() as u64, "device warm");
+    Ok(done)
 }
 
 /// One forward pass of each batch size that the device may compile or choose kernels for: powers

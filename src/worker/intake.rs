@@ -61,11 +61,11 @@ impl Intake {
     ) -> Result<Pending, Box<Refusal>> {
         let without_id = |error| Box::new(Refusal { error, id: None });
         self.check_bytes(payload.len()).map_err(without_id)?;
-        self.check_version(headers).map_err(without_id)?;
         let mut request = Request::read(payload)
             .map_err(|rejection| Box::new(Refusal { error: rejection.error, id: rejection.id }))?;
         let id = request.id.take();
-        match self.check_request(request, to) {
+        let checked = self.check_version(headers).and_then(|()| self.check_request(request, to));
+        match checked {
             Ok(pending) => Ok(Pending { id, ..pending }),
             Err(error) => Err(Box::new(Refusal { error, id })),
         }

@@ -9,6 +9,7 @@ use std::{collections::VecDeque, sync::atomic::Ordering, time::Duration};
 
 use async_nats::{Client, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
+use tokio::task::JoinHandle;
 
 use crate::nats;
 
@@ -19,10 +20,12 @@ pub const TICK: Duration = Duration::from_millis(100);
 const WINDOW: usize = 10;
 /// At the least this many requests may be under way.
 const MIN_MARGIN: u64 = 16;
+/// How long the server may take to confirm a membership.
+const CONFIRM: Duration = Duration::from_secs(5);
 /// Ticks without a request after which nothing is taken to be under way.
 const QUIET: u32 = 10;
-/// How long the server may take to confirm a subscription.
-const CONFIRM: Duration = Duration::from_secs(5);
+/// Ticks after which the last second counts, and no longer the busiest one.
+const RETELL: u32 = 30;
 
 pub struct Membership {
     client: Client,
@@ -32,6 +35,8 @@ pub struct Membership {
     leaving: Leaving,
     /// Ticks since joining.
     age: usize,
+    /// The most that came within [`WINDOW`] ticks since joining.
+    peak: u64,
     /// The connection's message count when the subscription began. Nothing else comes in on this
     /// connection, so the difference is what the server has delivered to us.
     base: u64,
@@ -46,8 +51,8 @@ enum Leaving {
     No,
     /// As soon as [`WINDOW`] ticks have shown how many requests come.
     Wanted,
-    /// The server has been told after how many messages to end the subscription.
-    Told,
+    /// So many ticks ago the server was told after how many messages to end the subscription.
+    Told(u32),
 }
 
 impl Membership {
@@ -60,6 +65,7 @@ impl Membership {
             subscriber: None,
             leaving: Leaving::No,
             age: 0,
+            peak: 0,
             base: 0,
             recent,
             taken: 0,
@@ -75,7 +81,7 @@ impl Membership {
         self.leaving != Leaving::No
     }
 
-    /// Joins, and returns when the server knows of it.
+    /// Joins. The server knows of it when a round trip on the same connection has ended.
     ///
     /// # Errors
     /// The connection is gone, or the server refuses.
@@ -83,8 +89,8 @@ impl Membership {
         self.base = self.client.statistics().in_messages.load(Ordering::Relaxed);
         let subscribed = self.client.queue_subscribe(self.subject.clone(), self.group.clone());
         self.subscriber = Some(subscribed.await.map_err(|error| error.to_string())?);
-        (self.leaving, self.age, self.quiet) = (Leaving::No, 0, 0);
-        nats::round_trip(&self.client, CONFIRM).await
+        (self.leaving, self.age, self.quiet, self.peak) = (Leaving::No, 0, 0, 0);
+        Ok(())
     }
 
     /// The next request; pending while not a member. `None`: the membership has ended.
@@ -95,9 +101,18 @@ impl Membership {
         message
     }
 
-    /// A request that is already here.
+    /// A request that is already here, within the runtime's budget for one turn of a task: the
+    /// connection's own task needs its turns, too.
     pub fn try_next(&mut self) -> Option<Message> {
         let message = self.subscriber.as_mut()?.next().now_or_never()?;
+        self.count(message.is_some());
+        message
+    }
+
+    /// The same without a budget, which would make it say too early that there are none.
+    fn try_next_unmetered(&mut self) -> Option<Message> {
+        let next = tokio::task::unconstrained(self.subscriber.as_mut()?.next());
+        let message = next.now_or_never()?;
         self.count(message.is_some());
         message
     }
@@ -111,15 +126,34 @@ impl Membership {
     }
 
     async fn leave_when_due(&mut self) {
-        let Some(subscriber) = &mut self.subscriber else { return };
-        if self.leaving != Leaving::Wanted || self.age < WINDOW {
-            return;
+        if self.leaving == Leaving::Wanted && self.age >= WINDOW {
+            // Simulators that have paused may all come back at once.
+            self.tell(self.peak.max(self.recent())).await;
         }
+    }
+
+    /// Asks the server to end the subscription after so many further messages.
+    async fn tell(&mut self, margin: u64) {
+        let Some(subscriber) = &mut self.subscriber else { return };
         let delivered = self.client.statistics().in_messages.load(Ordering::Relaxed) - self.base;
-        let margin = (self.recent.iter().sum::<u64>() + self.taken).max(MIN_MARGIN);
+        let margin = margin.max(MIN_MARGIN);
         tracing::debug!(delivered, margin, "leaving the queue group");
-        self.leaving = Leaving::Told;
+        self.leaving = Leaving::Told(0);
         if let Err(error) = subscriber.unsubscribe_after(delivered + margin).await {
+            tracing::warn!(%error, "leaving the queue group");
+        }
+    }
+
+    /// What arrived within the last [`WINDOW`] ticks.
+    fn recent(&self) -> u64 {
+        self.recent.iter().sum::<u64>() + self.taken
+    }
+
+    /// Leaves while nothing seems to be under way. The library's own drain takes what comes until
+    /// the next sign from the server: good for a straggler, not for a crowd.
+    async fn leave_quietly(&mut self) {
+        let Some(subscriber) = &mut self.subscriber else { return };
+        if let Err(error) = subscriber.drain().await {
             tracing::warn!(%error, "leaving the queue group");
         }
     }
@@ -138,9 +172,14 @@ impl Membership {
         self.recent.pop_front();
         self.recent.push_back(std::mem::take(&mut self.taken));
         self.age += 1;
-        self.leave_when_due().await;
-        if self.leaving == Leaving::Told && self.quiet >= QUIET {
-            self.leave_now().await;
+        self.peak = self.peak.max(self.recent());
+        match self.leaving {
+            Leaving::No => {}
+            Leaving::Wanted => self.leave_when_due().await,
+            Leaving::Told(_) if self.quiet >= QUIET => self.leave_quietly().await,
+            // Those of the peak did not come back, so wait no longer for as many.
+            Leaving::Told(RETELL) => self.tell(self.recent()).await,
+            Leaving::Told(ticks) => self.leaving = Leaving::Told(ticks + 1),
         }
     }
 
@@ -148,7 +187,7 @@ impl Membership {
     /// come before. The library would renew a subscription that is still held, with message
     /// counts of its own that no longer are the server's.
     pub fn disconnected(&mut self) -> Vec<Message> {
-        let received = std::iter::from_fn(|| self.try_next()).collect();
+        let received = std::iter::from_fn(|| self.try_next_unmetered()).collect();
         self.end();
         received
     }
@@ -163,5 +202,24 @@ impl Membership {
     fn end(&mut self) {
         self.subscriber = None;
         self.leaving = Leaving::No;
+    }
+}
+
+/// Whether the server knows of a membership: a round trip behind the subscription, on its way
+/// while requests are already being taken.
+#[derive(Default)]
+pub struct Confirmation(Option<JoinHandle<Result<(), String>>>);
+
+impl Confirmation {
+    pub fn begin(&mut self, client: Client) {
+        self.0 = Some(tokio::spawn(async move { nats::round_trip(&client, CONFIRM).await }));
+    }
+
+    /// How it ended; pending if none is on its way.
+    pub async fn wait(&mut self) -> Result<(), String> {
+        let Some(round_trip) = &mut self.0 else { return std::future::pending().await };
+        let result = round_trip.await.unwrap_or_else(|error| Err(error.to_string()));
+        self.0 = None;
+        result
     }
 }

@@ -9,6 +9,7 @@ mod engine;
 mod intake;
 mod lifecycle;
 mod membership;
+mod outbox;
 mod pending;
 mod queue;
 mod responder;

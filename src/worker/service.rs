@@ -9,20 +9,20 @@ use std::{
 use async_nats::Client;
 use tokio::{
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval, timeout},
 };
 
 use super::{
-    answer::Answer,
     engine::{self, Done},
     intake::{Intake, Taken},
     lifecycle::State,
-    membership::{Membership, TICK},
+    membership::{Confirmation, Membership, TICK},
+    outbox::Outbox,
     queue::Queue,
     responder::Responder,
     saturation::Saturation,
     served::Served,
-    spec_service,
+    spec_service::{self, SpecService},
 };
 use crate::{
     batch::Limits,
@@ -35,8 +35,10 @@ use crate::{
 
 /// Requests taken in one go before the device hears of them and finished batches get their turn.
 const BURST: usize = 256;
-/// How long the broker may take to confirm, at the end, that it has all replies.
-const FENCE: Duration = Duration::from_secs(5);
+/// After so many failed batches in a row the device counts as broken.
+const MAX_FAILURES: u32 = 8;
+/// How long a worker with a broken device goes on refusing what is under way to it.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What a worker is made of.
 pub struct Setup {
@@ -82,12 +84,14 @@ struct Service {
     /// Its own connection: what comes in on `data` is counted.
     control: Client,
     /// Answers on the spec subject while we are a member.
-    spec: Option<tokio::task::JoinHandle<()>>,
+    spec: Option<SpecService>,
     prefix: String,
     done: mpsc::Receiver<Done>,
-    connected: bool,
-    /// Answers handed to a connection that is down.
-    undelivered: u64,
+    outbox: Outbox,
+    /// Whether the broker knows of our membership.
+    confirmation: Confirmation,
+    /// Batches in a row that the device could not compute.
+    failures: u32,
     drain_timeout: Duration,
     drain_by: Option<Instant>,
     state: watch::Sender<State>,
@@ -100,22 +104,23 @@ impl Service {
         let Setup { served, policy, limits, nats, drain_timeout, state } = setup;
         let served = Arc::new(served);
         let queue = Arc::new(Queue::new(limits));
-        let done = warm_engine(policy, queue.clone(), limits.batch_rows).await?;
+        let done = engine::start(policy, queue.clone(), limits.batch_rows).await?;
         let worker = &served.spec.worker;
         let data = nats::connect(&nats, &format!("{worker} requests")).await?;
         let control = nats::connect(&nats, &format!("{worker} control")).await?;
         let model = served.spec.model.clone();
         let subject = subjects::infer(&nats.prefix, &model);
         let membership = Membership::new(data.client.clone(), subject, model);
-        let mut service = Self {
+        Ok(Self {
             intake: Intake::new(served.clone(), queue.clone()),
             responder: Responder::new(served.clone()),
             saturation: Saturation::new(limits.queue_rows),
             control: control.client,
             spec: None,
             prefix: nats.prefix,
-            connected: true,
-            undelivered: 0,
+            outbox: Outbox::new(data.client.clone()),
+            confirmation: Confirmation::default(),
+            failures: 0,
             drain_by: None,
             stopped: Stopped::default(),
             served,
@@ -125,27 +130,30 @@ impl Service {
             done,
             drain_timeout,
             state,
-        };
-        service.join().await;
-        Ok(service)
+        })
     }
 
     async fn serve(mut self, mut stop: watch::Receiver<bool>) -> Result<Stopped, Failure> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Here, where a stop can't cut it off: from now on requests may be under way to us.
+        self.join().await;
         while !self.is_drained() {
             tokio::select! {
                 biased;
-                Some(link) = self.data.events.recv() => self.on_link(link).await,
-                done = self.done.recv(), if self.connected => match done {
-                    Some(done) => self.reply(done).await,
-                    None => return self.device_died().await,
-                },
+                Some(link) = self.data.events.recv() => self.on_link(link).await?,
+                // What is rare comes before what may never end.
+                _ = stop.wait_for(|stop| *stop), if self.drain_by.is_none() => self.drain().await,
+                _ = tick.tick() => self.tick().await,
+                confirmed = self.confirmation.wait() => self.on_confirmed(confirmed),
+                done = self.done.recv(), if self.outbox.connected => {
+                    if !self.reply(done).await {
+                        return self.device_died(tick).await;
+                    }
+                }
                 message = self.membership.next() => if let Some(message) = message {
                     self.take_burst(message).await;
                 },
-                _ = stop.wait_for(|stop| *stop), if self.drain_by.is_none() => self.drain().await,
-                _ = tick.tick() => self.tick().await,
             }
         }
         self.finish().await
@@ -167,50 +175,43 @@ impl Service {
         self.stopped.received += 1;
         match self.intake.take(message) {
             Taken::Queued(pending) => self.responder.expect(pending),
-            Taken::Refused(answer) => self.publish(answer).await,
+            Taken::Refused(answer) => self.outbox.send(answer).await,
             Taken::Ignored => self.stopped.ignored += 1,
         }
     }
 
-    async fn reply(&mut self, done: Done) {
-        if let Err(problem) = &done.output {
-            tracing::error!(rows = done.batch.rows, problem, "a batch failed");
-        }
-        for answer in self.responder.answer(done) {
-            self.publish(answer).await;
-        }
-    }
-
-    async fn publish(&mut self, answer: Answer) {
-        let client = &self.data.client;
-        let Answer { to, headers, payload, error } = answer.within(client.max_payload());
-        let outcome = error.map_or("ok", Code::name);
-        if let Some(request_id) = &to.request_id {
-            tracing::debug!(request_id = request_id.as_str(), outcome, "answered");
-        }
-        let sent = match headers {
-            None => client.publish(to.inbox, payload).await,
-            Some(headers) => client.publish_with_headers(to.inbox, headers, payload).await,
+    /// Sends the answers of a batch; whether the device can go on. After a panic it has ended, and
+    /// there is no further batch.
+    async fn reply(&mut self, done: Option<Done>) -> bool {
+        let Some(done) = done else { return false };
+        self.failures = match &done.output {
+            Ok(_) => 0,
+            Err(problem) => {
+                tracing::error!(rows = done.batch.rows, problem, "a batch failed");
+                self.failures + 1
+            }
         };
-        self.undelivered = if self.connected { 0 } else { self.undelivered + 1 };
-        *self.stopped.answered.entry(outcome).or_default() += 1;
-        if let Err(error) = sent {
-            tracing::warn!(%error, outcome, "a reply could not be published");
+        for answer in self.responder.answer(done) {
+            self.outbox.send(answer).await;
         }
+        self.failures < MAX_FAILURES
     }
 
-    async fn on_link(&mut self, link: Link) {
+    async fn on_link(&mut self, link: Link) -> Result<(), Failure> {
         match link {
-            Link::Up if self.connected => {}
+            Link::Refused(why) => {
+                return Err(Failure::Configuration(format!("the broker refuses us: {why}")));
+            }
+            Link::Up if self.outbox.connected => {}
             Link::Up => {
                 tracing::info!("the broker is back");
-                self.connected = true;
+                self.outbox.connected = true;
                 if self.drain_by.is_none() {
                     self.join().await;
                 }
             }
             Link::Down => {
-                self.connected = false;
+                self.outbox.connected = false;
                 for message in self.membership.disconnected() {
                     self.take(message).await;
                 }
@@ -220,29 +221,36 @@ impl Service {
                 }
             }
         }
+        Ok(())
     }
 
+    /// Joins the queue groups; ready once the broker has confirmed it.
     async fn join(&mut self) {
         if let Err(error) = self.membership.join().await {
-            tracing::warn!(error, "joining the queue group");
+            return tracing::warn!(error, "joining the queue group");
         }
-        if !self.membership.is_member() {
-            return;
-        }
+        self.confirmation.begin(self.data.client.clone());
         let spec = spec_service::start(self.control.clone(), &self.prefix, self.served.clone());
         match spec.await {
-            Ok(task) => self.spec = Some(task),
+            Ok(spec) => self.spec = Some(spec),
             Err(error) => tracing::warn!(error, "joining the spec subject's queue group"),
         }
-        self.enter(State::Ready);
+    }
+
+    fn on_confirmed(&mut self, confirmed: Result<(), String>) {
+        if let Err(error) = confirmed {
+            tracing::warn!(error, "no confirmation that we are in the queue group");
+        }
+        if self.membership.is_member() && !self.membership.is_leaving() {
+            self.enter(State::Ready);
+        }
     }
 
     /// No longer ready: who asks for a worker shall find another one.
     async fn leave(&mut self, state: State) {
         self.enter(state);
-        if let Some(spec) = self.spec.take() {
-            spec.abort();
-        }
+        // Dropped, it answers what it has and ends.
+        self.spec = None;
         self.membership.leave().await;
     }
 
@@ -251,7 +259,7 @@ impl Service {
         if self.drain_by.is_some_and(|by| Instant::now() >= by) {
             self.give_up().await;
         }
-        if self.drain_by.is_some() || !self.connected {
+        if self.drain_by.is_some() || !self.outbox.connected {
             return;
         }
         let saturated = self.saturation.look(self.queue.rows());
@@ -284,7 +292,7 @@ impl Service {
             tracing::warn!(requests = self.responder.open(), "worker.drain_timeout_s is over");
         }
         for answer in self.responder.refuse_all(&error) {
-            self.publish(answer).await;
+            self.outbox.send(answer).await;
         }
     }
 
@@ -292,32 +300,38 @@ impl Service {
     async fn finish(mut self) -> Result<Stopped, Failure> {
         self.queue.close();
         self.done.close();
-        if self.connected
-            && let Err(error) = nats::round_trip(&self.data.client, FENCE).await
-        {
-            return Err(Failure::Unreachable(format!("the last replies may be lost: {error}")));
-        }
-        if self.undelivered > 0 {
-            let lost = format!("the broker was gone before {} last replies", self.undelivered);
-            return Err(Failure::Unreachable(lost));
-        }
+        self.outbox.prove().await?;
         self.enter(State::Stopped);
-        Ok(self.stopped)
+        Ok(Stopped { answered: self.outbox.answered, ..self.stopped })
     }
 
-    /// What was queued can't be computed any more.
-    async fn device_died(mut self) -> Result<Stopped, Failure> {
+    /// Nothing can be computed any more: whoever asks is told so, until nobody asks.
+    async fn device_died(mut self, mut tick: Interval) -> Result<Stopped, Failure> {
+        self.queue.close();
         self.leave(State::Draining).await;
-        self.membership.leave_now().await;
-        let error = WireError::new(Code::Internal, "this worker's device failed");
-        while let Some(message) = self.membership.try_next() {
-            self.take(message).await;
+        let error = WireError::new(Code::Internal, "this worker's device is broken");
+        let refusing = async {
+            loop {
+                for answer in self.responder.refuse_all(&error) {
+                    self.outbox.send(answer).await;
+                }
+                if !self.membership.is_member() {
+                    return;
+                }
+                tokio::select! {
+                    message = self.membership.next() => if let Some(message) = message {
+                        self.take(message).await;
+                    },
+                    _ = tick.tick() => self.membership.tick().await,
+                }
+            }
+        };
+        let refused = timeout(LAST_WORDS, refusing).await;
+        if refused.is_err() {
+            self.membership.leave_now().await;
         }
-        for answer in self.responder.refuse_all(&error) {
-            self.publish(answer).await;
-        }
-        let _ = nats::round_trip(&self.data.client, FENCE).await;
-        Err(Failure::Defect("the policy panicked; the log has its message".into()))
+        self.outbox.prove().await?;
+        Err(Failure::Defect("the device is broken; the log says how".into()))
     }
 
     fn enter(&mut self, state: State) {
@@ -330,23 +344,4 @@ impl Service {
             weights = spec.weights, device = spec.device, open = self.responder.open(), "worker"
         );
     }
-}
-
-/// Starts the device thread and waits until every batch size has run once.
-async fn warm_engine(
-    policy: Box<dyn Policy>,
-    queue: Arc<Queue>,
-    batch_rows: usize,
-) -> Result<mpsc::Receiver<Done>, Failure> {
-    let started = Instant::now();
-    let defect = |error: String| Failure::Defect(format!("the device can't start: {error}"));
-    let warmed = engine::start(policy, queue, batch_rows).map_err(|e| defect(e.to_string()))?;
-    let engine::Started { done, warm } = warmed;
-    match warm.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(defect(error)),
-        Err(_) => return Err(defect("the policy panicked".into())),
-    }
-    tracing::debug!(elapsed_ms = started.elapsed().as_millis() as u64, "device warm");
-    Ok(done)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use carla_rl::{
     failure::Failure,
     policy::{Input, Output, Policy, PolicySpec},
+    settings::Servers,
     worker::State,
 };
 
@@ -158,6 +159,60 @@ async fn a_forward_pass_that_fails_is_an_internal_error_and_the_worker_lives_on(
     switch.store(false, std::sync::atomic::Ordering::Relaxed);
     action(&client, &Native::one(&values)).await;
     worker.drain().await;
+}
+
+#[tokio::test]
+async fn a_device_that_fails_every_batch_answers_them_and_ends_the_worker_as_a_defect() {
+    let broker = TestBroker::start();
+    let armed = std::sync::Arc::<std::sync::atomic::AtomicBool>::default();
+    let (switch, panics) = (armed.clone(), false);
+    let worker =
+        broker.worker().wrap(|inner| Box::new(Broken { inner, armed, panics })).start().await;
+    let client = broker.client().await;
+    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    for _ in 0..8 {
+        let reply = ask(&client, Native::one(&observation(1)).encode()).await;
+        assert_eq!(error_of(&reply)["error"]["code"], "internal");
+    }
+    assert_eq!(worker.join().await.unwrap_err().exit_code(), 70);
+}
+
+#[tokio::test]
+async fn a_user_and_password_in_the_address_log_in() {
+    let broker = TestBroker::start_with(&["--user", "ann", "--pass", "se@cret"]);
+    let login = format!("nats://ann:se%40cret@127.0.0.1:{}", broker.server.port);
+    let login: Servers = login.parse().unwrap();
+    broker.worker().with(|worker| worker.nats.servers = login).start().await.drain().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_may_not_subscribe_ends_as_badly_configured() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let deny = "authorization { users: [{ user: w, password: x, permissions: { subscribe: { deny: \"policy.>\" } } }] }";
+    std::fs::write(file.path(), deny).unwrap();
+    let broker = TestBroker::start_with(&["--config", file.path().to_str().unwrap()]);
+    let login: Servers = format!("nats://w:x@127.0.0.1:{}", broker.server.port).parse().unwrap();
+    let worker = broker.worker().with(|worker| worker.nats.servers = login).start_early();
+    let failure = worker.join().await.unwrap_err();
+    assert_eq!(failure.exit_code(), 78, "{failure}");
+    assert!(failure.to_string().contains("policy.v1.infer.lane-keeping"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_flood_does_not_keep_a_worker_from_stopping() {
+    let broker = TestBroker::start();
+    let worker = broker.worker().start().await;
+    let client = broker.client().await;
+    let flood = tokio::spawn(async move {
+        loop {
+            client.publish(INFER, "".into()).await.unwrap();
+        }
+    });
+    let stopped = tokio::time::timeout(PATIENCE, worker.drain()).await;
+    let stopped = stopped.expect("it stops while the flood goes on");
+    assert!(!flood.is_finished());
+    flood.abort();
+    assert_eq!(stopped.ignored, stopped.received);
 }
 
 #[tokio::test]
