@@ -33,13 +33,21 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(40);
 pub fn run(arguments: &DemoArgs, out: &mut impl Write) -> Result<(), Failure> {
     let server = broker::find(arguments.nats_server.as_deref()).map_err(Failure::Configuration)?;
     let folder = tempfile::tempdir().map_err(|error| Failure::Defect(error.to_string()))?;
-    let broker = Broker::start(&server, folder.path()).map_err(Failure::Unreachable)?;
-    eprintln!("broker       {} on {}", server.display(), broker.url());
-    fleet::runtime()?.block_on(demonstrate(arguments, &broker.url(), out))
+    fleet::runtime()?.block_on(async {
+        // First: whatever ends us must leave no process behind.
+        let stop = fleet::stop_on_signal()?;
+        let broker = Broker::start(&server, folder.path()).map_err(Failure::Unreachable)?;
+        eprintln!("broker       {} on {}", server.display(), broker.url());
+        demonstrate(arguments, &broker.url(), stop, out).await
+    })
 }
 
-async fn demonstrate(arguments: &DemoArgs, url: &str, out: &mut impl Write) -> Result<(), Failure> {
-    let stop = fleet::stop_on_signal()?;
+async fn demonstrate(
+    arguments: &DemoArgs,
+    url: &str,
+    stop: watch::Receiver<bool>,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let mut worker = start_worker(url, &arguments.artifacts)?;
     eprintln!("worker       process {}", worker.id().unwrap_or_default());
     let mut drive = arguments.drive.clone();

@@ -103,36 +103,43 @@ async fn find_pool(
 /// The file can't be written, or standard output is closed.
 pub fn finish(driven: &Driven, arguments: &DriveArgs, out: &mut impl Write) -> Result<(), Failure> {
     let summary = &driven.summary;
-    if let Some(file) = &arguments.plot {
-        draw(driven, file)?;
+    match arguments.json {
+        true => written(writeln!(out, "{:#}", serde_json::json!(summary)))?,
+        false => lines(summary).iter().try_for_each(|line| written(writeln!(out, "{line}")))?,
     }
-    if arguments.json {
-        return written(writeln!(out, "{:#}", serde_json::json!(summary)));
-    }
-    for line in lines(summary) {
-        written(writeln!(out, "{line}"))?;
-    }
-    match &arguments.plot {
-        Some(file) => written(writeln!(out, "picture      {}", file.display())),
-        None => Ok(()),
+    // Last: a picture that can't be written must not cost the summary.
+    let Some(file) = &arguments.plot else { return Ok(()) };
+    draw(driven, file)?;
+    match arguments.json {
+        true => Ok(()),
+        false => written(writeln!(out, "picture      {}", file.display())),
     }
 }
 
-/// Becomes true at Ctrl-C or SIGTERM: the drive ends early, with its summary.
+/// Becomes true at Ctrl-C, SIGTERM or SIGHUP: the drive ends early, with its summary. A second
+/// signal ends the process at once.
 ///
 /// # Errors
 /// The system gives no signals.
 pub fn stop_on_signal() -> Result<watch::Receiver<bool>, Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::Defect(error.to_string()));
-    let (mut interrupt, mut terminate) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    // A terminal that is closed.
+    let mut hangup = listen(SignalKind::hangup())?;
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+        for first in [true, false] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            stop.send_replace(true);
+            if !first {
+                std::process::exit(128 + SignalKind::interrupt().as_raw_value());
+            }
         }
-        stop.send_replace(true);
     });
     Ok(stopped)
 }
