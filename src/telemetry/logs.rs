@@ -32,11 +32,11 @@ pub fn install(logging: &Logging) -> Result<Guard, String> {
         LogFormat::Json => false,
     };
     let mut guards = vec![stderr_guard];
-    let mut layers = vec![layer(stderr, text)];
+    let mut layers = vec![layer(stderr, text, std::io::stderr().is_terminal())];
     if let Some(path) = &logging.file_path {
         let (file, guard) = background(open(path)?);
         guards.push(guard);
-        layers.push(layer(file, text && logging.format == LogFormat::Text));
+        layers.push(layer(file, logging.format == LogFormat::Text, false));
     }
     tracing_subscriber::registry()
         .with(layers.with_filter(logging.level.clone()))
@@ -57,13 +57,13 @@ fn open(path: &Path) -> Result<fs::File, String> {
     OpenOptions::new().create(true).append(true).open(path).map_err(wrong)
 }
 
-fn layer<S>(writer: NonBlocking, text: bool) -> Box<dyn Layer<S> + Send + Sync>
+fn layer<S>(writer: NonBlocking, text: bool, colours: bool) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match text {
-        true => layer.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
+        true => layer.with_target(false).with_ansi(colours).boxed(),
         false => layer.json().flatten_event(true).with_current_span(false).boxed(),
     }
 }

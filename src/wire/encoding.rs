@@ -12,6 +12,8 @@ use super::{
 
 /// Deeper nesting than any tensor or named observation needs.
 const MAX_DEPTH: usize = 16;
+/// Characters of an error message.
+const MAX_MESSAGE: usize = 200;
 
 /// The form of a request's body, and so of its reply's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +78,9 @@ fn read_json<'a>(body: &'a [u8], known: &[&str]) -> Result<Map<'a>, WireError> {
     map.map_err(|error| malformed(format!("not JSON: {error}")))
 }
 
+/// A parser may repeat what it could not read, however long.
 fn malformed(message: impl Into<String>) -> WireError {
+    let message: String = message.into().chars().take(MAX_MESSAGE).collect();
     WireError::new(Code::Malformed, message)
 }
 
