@@ -33,8 +33,9 @@ use crate::{
     wire::{Code, WireError, subjects},
 };
 
-/// Requests taken in one go before the device hears of them and finished batches get their turn.
-const BURST: usize = 256;
+/// Requests taken in one go before the device hears of them and finished batches get their turn:
+/// the runtime's own budget for one turn of a task, past which the connection is to be served.
+const BURST: usize = 128;
 /// After so many failed batches in a row the device counts as broken.
 const MAX_FAILURES: u32 = 8;
 /// How long a worker with a broken device goes on refusing what is under way to it.
