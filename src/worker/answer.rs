@@ -44,9 +44,9 @@ impl Answer {
         Self { to: to.clone(), headers: Some(headers), payload, error: Some(error.code) }
     }
 
-    /// This answer, or an error if the broker would not carry it. What the client sent to be
-    /// echoed is left out then: it may be what makes the answer too large.
-    pub fn within(self, max_payload: usize) -> Self {
+    /// This answer, or an error with `id` if the broker would not carry it. The `Request-Id` is left
+    /// out then: it may be what makes the answer too large.
+    pub fn within(self, max_payload: usize, id: Option<&Scalar>) -> Self {
         let size = self.payload.len() + self.headers.as_ref().map_or(0, header_bytes);
         if size <= max_payload {
             return self;
@@ -57,7 +57,7 @@ impl Answer {
                     "at most {max_payload} bytes (the broker's max_payload): ask for fewer rows, with a shorter id"
                 ))
                 .got(format!("{size} bytes"));
-        Self::error(&ReplyTo { request_id: None, ..self.to }, &error, None)
+        Self::error(&ReplyTo { request_id: None, ..self.to }, &error, id)
     }
 }
 

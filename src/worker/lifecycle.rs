@@ -1,6 +1,6 @@
-//! A worker's states.
+//! A worker's states, and what it has done at the end.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// starting → ready ⇄ saturated → draining → stopped. Only a ready worker is, or is about to be,
 /// a member of the queue group.
@@ -24,4 +24,14 @@ impl fmt::Display for State {
             State::Stopped => "stopped",
         })
     }
+}
+
+/// What a worker has done. Every request that it took is in `answered` once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stopped {
+    pub received: u64,
+    /// Replies by outcome: `ok`, or the error's code.
+    pub answered: BTreeMap<&'static str, u64>,
+    /// Requests without a reply subject that could be used.
+    pub ignored: u64,
 }

@@ -18,8 +18,11 @@ pub const TICK: Duration = Duration::from_millis(100);
 /// The requests of this many ticks are taken for what may be under way: a second's worth covers
 /// any burst of simulators that tick at 1 Hz or faster, and any round trip.
 const WINDOW: usize = 10;
-/// At the least this many requests may be under way.
-const MIN_MARGIN: u64 = 16;
+/// At the least this many requests may be under way: simulators that were silent so far may all
+/// begin at the moment at which we leave.
+const FIRST_MARGIN: u64 = 1024;
+/// The same once the leaving is under way, and whoever was to come has come.
+const LATER_MARGIN: u64 = 16;
 /// How long the server may take to confirm a membership.
 const CONFIRM: Duration = Duration::from_secs(5);
 /// Ticks without a request after which nothing is taken to be under way.
@@ -128,7 +131,9 @@ impl Membership {
     async fn leave_when_due(&mut self) {
         if self.leaving == Leaving::Wanted && self.age >= WINDOW {
             // Simulators that have paused may all come back at once.
-            self.tell(self.peak.max(self.recent())).await;
+            self.tell(self.peak.max(self.recent()).max(FIRST_MARGIN)).await;
+            // Silence from before tells nothing of what is under way now.
+            self.quiet = 0;
         }
     }
 
@@ -136,7 +141,6 @@ impl Membership {
     async fn tell(&mut self, margin: u64) {
         let Some(subscriber) = &mut self.subscriber else { return };
         let delivered = self.client.statistics().in_messages.load(Ordering::Relaxed) - self.base;
-        let margin = margin.max(MIN_MARGIN);
         tracing::debug!(delivered, margin, "leaving the queue group");
         self.leaving = Leaving::Told(0);
         if let Err(error) = subscriber.unsubscribe_after(delivered + margin).await {
@@ -178,7 +182,10 @@ impl Membership {
             Leaving::Wanted => self.leave_when_due().await,
             Leaving::Told(_) if self.quiet >= QUIET => self.leave_quietly().await,
             // Those of the peak did not come back, so wait no longer for as many.
-            Leaving::Told(RETELL) => self.tell(self.recent()).await,
+            Leaving::Told(RETELL) => {
+                self.tell(self.recent().max(LATER_MARGIN)).await;
+                self.leaving = Leaving::Told(RETELL + 1);
+            }
             Leaving::Told(ticks) => self.leaving = Leaving::Told(ticks + 1),
         }
     }

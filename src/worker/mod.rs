@@ -18,6 +18,6 @@ mod served;
 mod service;
 mod spec_service;
 
-pub use lifecycle::State;
+pub use lifecycle::{State, Stopped};
 pub use served::Served;
-pub use service::{Setup, Stopped, run};
+pub use service::{Setup, run};

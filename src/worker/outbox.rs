@@ -30,10 +30,12 @@ impl Outbox {
     }
 
     pub async fn send(&mut self, answer: Answer) {
-        let Answer { to, headers, payload, error } = answer.within(self.client.max_payload());
+        let Answer { to, headers, payload, error } = answer.within(self.client.max_payload(), None);
         let outcome = error.map_or("ok", Code::name);
-        if let Some(request_id) = &to.request_id {
-            tracing::debug!(request_id = request_id.as_str(), outcome, "answered");
+        match (&to.request_id, error) {
+            (Some(id), None) => tracing::debug!(request_id = id.as_str(), outcome, "answered"),
+            (Some(id), Some(_)) => tracing::info!(request_id = id.as_str(), outcome, "answered"),
+            (None, _) => {}
         }
         let publish = async {
             match headers {
@@ -54,6 +56,11 @@ impl Outbox {
             }
             Err(_) => self.lost += 1,
         }
+    }
+
+    /// Requests that found no room in the queue so far.
+    pub fn refused(&self) -> u64 {
+        self.answered.get(Code::Overloaded.name()).copied().unwrap_or(0)
     }
 
     /// Sees that the broker has all answers.

@@ -54,7 +54,7 @@ impl Responder {
     }
 
     /// The answers that a computed batch completes.
-    pub fn answer(&mut self, done: Done) -> Vec<Answer> {
+    pub fn answer(&mut self, done: Done, max_payload: usize) -> Vec<Answer> {
         let Done { batch, output, started, finished } = done;
         let timing = Timing { batch_rows: batch.rows, started, finished };
         let mut answers = Vec::with_capacity(batch.parts.len());
@@ -66,7 +66,8 @@ impl Responder {
                 Ok(output) => self.add_rows(&part.item, output.rows(rows), timing),
                 Err(problem) => self.fail(part.item.number, problem),
             };
-            answers.extend(answer);
+            let id = part.item.id.as_ref().filter(|id| id.is_short());
+            answers.extend(answer.map(|answer| answer.within(max_payload, id)));
         }
         answers
     }

@@ -1,7 +1,6 @@
 //! One worker's life on the network: start, serve, drain.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,14 +14,14 @@ use tokio::{
 use super::{
     engine::{self, Done},
     intake::{Intake, Taken},
-    lifecycle::State,
+    lifecycle::{State, Stopped},
     membership::{Confirmation, Membership, TICK},
     outbox::Outbox,
     queue::Queue,
     responder::Responder,
     saturation::Saturation,
     served::Served,
-    spec_service::{self, SpecService},
+    spec_service::SpecService,
 };
 use crate::{
     batch::Limits,
@@ -52,16 +51,6 @@ pub struct Setup {
     pub state: watch::Sender<State>,
 }
 
-/// What a worker has done. Every request that it took is in `answered` once.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Stopped {
-    pub received: u64,
-    /// Replies by outcome: `ok`, or the error's code.
-    pub answered: BTreeMap<&'static str, u64>,
-    /// Requests without a reply subject that could be used.
-    pub ignored: u64,
-}
-
 /// Serves until `stop` becomes true, then drains.
 ///
 /// # Errors
@@ -82,9 +71,8 @@ struct Service {
     membership: Membership,
     saturation: Saturation,
     data: Connection,
-    /// Its own connection: what comes in on `data` is counted.
+    /// For the spec subject: what comes in on either connection is counted.
     control: Client,
-    /// Answers on the spec subject while we are a member.
     spec: Option<SpecService>,
     prefix: String,
     done: mpsc::Receiver<Done>,
@@ -192,7 +180,7 @@ impl Service {
                 self.failures + 1
             }
         };
-        for answer in self.responder.answer(done) {
+        for answer in self.responder.answer(done, self.data.client.max_payload()) {
             self.outbox.send(answer).await;
         }
         self.failures < MAX_FAILURES
@@ -231,7 +219,7 @@ impl Service {
             return tracing::warn!(error, "joining the queue group");
         }
         self.confirmation.begin(self.data.client.clone());
-        let spec = spec_service::start(self.control.clone(), &self.prefix, self.served.clone());
+        let spec = SpecService::start(self.control.clone(), &self.prefix, self.served.clone());
         match spec.await {
             Ok(spec) => self.spec = Some(spec),
             Err(error) => tracing::warn!(error, "joining the spec subject's queue group"),
@@ -250,8 +238,9 @@ impl Service {
     /// No longer ready: who asks for a worker shall find another one.
     async fn leave(&mut self, state: State) {
         self.enter(state);
-        // Dropped, it answers what it has and ends.
-        self.spec = None;
+        if let Some(spec) = &mut self.spec {
+            spec.leave();
+        }
         self.membership.leave().await;
     }
 
@@ -263,12 +252,11 @@ impl Service {
         if self.drain_by.is_some() || !self.outbox.connected {
             return;
         }
-        let saturated = self.saturation.look(self.queue.rows());
-        match (saturated, self.membership.is_member()) {
-            (true, true) if !self.membership.is_leaving() => {
-                self.leave(State::Saturated).await;
-            }
-            (false, false) => self.join().await,
+        let refused = self.outbox.refused();
+        let saturated = self.saturation.look(self.queue.rows(), refused);
+        match (saturated, self.membership.is_member(), self.membership.is_leaving()) {
+            (true, true, false) => self.leave(State::Saturated).await,
+            (false, false, _) => self.join().await,
             _ => {}
         }
     }
@@ -280,11 +268,16 @@ impl Service {
     }
 
     fn is_drained(&self) -> bool {
-        self.drain_by.is_some() && !self.membership.is_member() && self.responder.open() == 0
+        // Without a broker there is no group to leave.
+        let has_left =
+            !self.outbox.connected || self.spec.as_ref().is_none_or(SpecService::has_left);
+        let left = has_left && !self.membership.is_member();
+        self.drain_by.is_some() && left && self.responder.open() == 0
     }
 
     /// The time to drain is over: whoever still waits is told so.
     async fn give_up(&mut self) {
+        self.spec = None;
         self.membership.leave_now().await;
         self.queue.abandon();
         let error =
@@ -339,7 +332,7 @@ impl Service {
         if self.state.send_replace(state) == state {
             return;
         }
-        let Served { spec, .. } = &*self.served;
+        let spec = &self.served.spec;
         tracing::info!(
             %state, worker = spec.worker, model = spec.model, version = spec.model_version,
             weights = spec.weights, device = spec.device, open = self.responder.open(), "worker"

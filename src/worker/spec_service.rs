@@ -1,53 +1,73 @@
 //! The spec subject: what the pool's model takes and gives.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, Message, Subscriber};
-use futures_util::StreamExt;
-use tokio::sync::oneshot;
+use async_nats::{Client, Message};
+use tokio::{sync::oneshot, task::JoinHandle, time::interval};
 
-use super::served::Served;
-use crate::wire::{Encoding, subjects};
+use super::{
+    membership::{Membership, TICK},
+    served::Served,
+};
+use crate::{
+    nats,
+    wire::{Encoding, subjects},
+};
 
-/// Answers on the spec subject, as a member of the queue group. Dropped, it leaves the group,
-/// answers what it has, and ends.
-pub struct SpecService(#[expect(dead_code, reason = "held for its drop")] oneshot::Sender<()>);
+/// How long the broker may take to confirm, at the end, that it has all answers.
+const FENCE: Duration = Duration::from_secs(5);
 
-/// # Errors
-/// The connection is gone.
-pub async fn start(
-    client: Client,
-    prefix: &str,
-    served: Arc<Served>,
-) -> Result<SpecService, String> {
-    let model = served.spec.model.clone();
-    let subscribed = client.queue_subscribe(subjects::spec(prefix, &model), model);
-    let requests = subscribed.await.map_err(|error| error.to_string())?;
-    let (held, dropped) = oneshot::channel();
-    tokio::spawn(serve(client, served, requests, dropped));
-    Ok(SpecService(held))
+/// Answers on the spec subject, as a member of the queue group, on a connection that has no other
+/// traffic. Told to leave, it answers what it has, and ends.
+pub struct SpecService {
+    leave: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl SpecService {
+    /// # Errors
+    /// The connection is gone.
+    pub async fn start(client: Client, prefix: &str, served: Arc<Served>) -> Result<Self, String> {
+        let model = served.spec.model.clone();
+        let subject = subjects::spec(prefix, &model);
+        let mut membership = Membership::new(client.clone(), subject, model);
+        membership.join().await?;
+        let (leave, left) = oneshot::channel();
+        let task = tokio::spawn(serve(client, served, membership, left));
+        Ok(Self { leave: Some(leave), task })
+    }
+
+    pub fn leave(&mut self) {
+        if let Some(leave) = self.leave.take() {
+            // It may have ended with its connection.
+            let _ = leave.send(());
+        }
+    }
+
+    pub fn has_left(&self) -> bool {
+        self.task.is_finished()
+    }
 }
 
 async fn serve(
     client: Client,
     served: Arc<Served>,
-    mut requests: Subscriber,
-    mut dropped: oneshot::Receiver<()>,
+    mut membership: Membership,
+    mut left: oneshot::Receiver<()>,
 ) {
-    let mut leaving = false;
-    loop {
+    let mut tick = interval(TICK);
+    while membership.is_member() {
         tokio::select! {
-            request = requests.next() => match request {
-                Some(request) => answer(&client, &served, request).await,
-                None => return,
+            biased;
+            _ = &mut left, if !membership.is_leaving() => membership.leave().await,
+            _ = tick.tick() => membership.tick().await,
+            request = membership.next() => if let Some(request) = request {
+                answer(&client, &served, request).await;
             },
-            _ = &mut dropped, if !leaving => {
-                leaving = true;
-                if requests.drain().await.is_err() {
-                    return;
-                }
-            }
         }
+    }
+    if let Err(error) = nats::round_trip(&client, FENCE).await {
+        tracing::warn!(error, "the last answers on the spec subject may be lost");
     }
 }
 

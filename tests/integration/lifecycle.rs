@@ -65,6 +65,17 @@ async fn a_worker_survives_the_restart_of_its_broker_and_leaves_without_loss_aft
 }
 
 #[tokio::test]
+async fn a_worker_whose_broker_is_gone_stops_without_waiting_for_it() {
+    let mut broker = TestBroker::start();
+    let hour = Duration::from_secs(3600);
+    let mut worker = broker.worker().with(|worker| worker.drain_timeout = hour).start().await;
+    broker.server.kill();
+    worker.reach(State::Starting).await;
+    let stopped = tokio::time::timeout(PATIENCE, worker.drain()).await;
+    assert_eq!(stopped.expect("it does not wait for the broker").received, 0);
+}
+
+#[tokio::test]
 async fn a_drain_answers_what_was_taken_before_it_ends() {
     let broker = TestBroker::start();
     let (mut worker, gate) = broker.worker().start_gated().await;
