@@ -19,8 +19,17 @@ pub fn verify(arguments: &VerifyArgs, out: &mut impl Write) -> Result<(), Failur
     };
     let device: Device = arguments.device.parse().map_err(|e| flag("--device", e))?;
     let precision: Precision = arguments.precision.parse().map_err(|e| flag("--precision", e))?;
-    let artifact = Artifact::open(&arguments.folder).map_err(configuration)?;
-    let verified = artifact.verify(device, precision).map_err(configuration)?;
+    let opened = Artifact::open(&arguments.folder);
+    let verified = opened.and_then(|artifact| Ok((artifact.verify(device, precision)?, artifact)));
+    let (verified, artifact) = match verified {
+        Ok(sound) => sound,
+        Err(error) if arguments.json => {
+            let object = json!({"ok": false, "path": error.path, "problem": error.problem});
+            written(writeln!(out, "{object:#}"))?;
+            return Err(configuration(error));
+        }
+        Err(error) => return Err(configuration(error)),
+    };
     if arguments.json {
         let (card, deviation) = (&artifact.card, verified.deviation);
         let object = json!({

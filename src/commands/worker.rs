@@ -63,6 +63,12 @@ fn folder(model: &settings::Model) -> Result<PathBuf, ArtifactError> {
 
 fn check(settings: &Settings, out: &mut impl Write) -> Result<(), Failure> {
     let (artifact, verified) = open(&settings.model)?;
+    if let Some(file) = &settings.nats.credentials_file {
+        std::fs::File::open(file).map_err(|error| {
+            let file = file.display();
+            Failure::Configuration(format!("{file}: {error} (nats.credentials_file)"))
+        })?;
+    }
     let line = soundness(&artifact, &verified, settings.model.precision);
     written(writeln!(out, "{line}"))
 }

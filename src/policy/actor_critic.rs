@@ -64,11 +64,10 @@ impl ActorCritic {
         let (rows, size) = (input.modes.len(), self.spec.observation_space.size());
         let x = network_input(self.normalizer.as_ref(), &input.observations);
         let in_range = self.rows_in_range(&x, size);
-        let x =
-            Tensor::from_vec(x, (rows, size), &self.device)?.to_dtype(self.precision.dtype())?;
-        let outputs = read_back(&self.actor.forward(&x)?)?;
+        let x = self.tensor(x, rows, size)?;
+        let outputs = read_back(&self.actor.forward(&x)?, rows)?;
         let value = match &self.critic {
-            Some(critic) if input.wants.value => Some(read_back(&critic.forward(&x)?)?),
+            Some(critic) if input.wants.value => Some(read_back(&critic.forward(&x)?, rows)?),
             _ => None,
         };
         let mut decided = self.head.decide(&outputs, &input.modes);
@@ -86,6 +85,17 @@ impl ActorCritic {
             probs: decided.probs,
             sound: decided.sound,
         })
+    }
+
+    /// In half precision the product of a single row has a kernel, and so a rounding, of its own:
+    /// there a row alone is given a companion.
+    fn tensor(&self, mut x: Vec<f32>, rows: usize, size: usize) -> Result<Tensor> {
+        let alone = rows == 1 && self.precision != Precision::F32;
+        if alone {
+            x.extend_from_within(..);
+        }
+        let x = Tensor::from_vec(x, (rows + usize::from(alone), size), &self.device)?;
+        x.to_dtype(self.precision.dtype())
     }
 
     /// Whether the network is given a number for each element. Of an infinity, an activation that
@@ -106,7 +116,9 @@ impl Policy for ActorCritic {
     }
 }
 
-fn read_back(tensor: &Tensor) -> Result<Vec<f32>> {
+/// The first `rows` rows.
+fn read_back(tensor: &Tensor, rows: usize) -> Result<Vec<f32>> {
+    let tensor = tensor.narrow(0, 0, rows)?;
     tensor.to_dtype(candle_core::DType::F32)?.flatten_all()?.to_vec1()
 }
 

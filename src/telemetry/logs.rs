@@ -9,10 +9,14 @@ use std::{
     path::Path,
 };
 
-use tracing::Subscriber;
+use tracing::{Level, Metadata, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
-    Layer, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
+    Layer,
+    filter::{FilterExt, filter_fn},
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 use crate::settings::{LogFormat, Logging};
@@ -39,10 +43,15 @@ pub fn install(logging: &Logging) -> Result<Guard, String> {
         layers.push(layer(file, logging.format == LogFormat::Text, false));
     }
     tracing_subscriber::registry()
-        .with(layers.with_filter(logging.level.clone()))
+        .with(layers.with_filter(logging.level.clone().and(filter_fn(is_discreet))))
         .try_init()
         .map_err(|error| error.to_string())?;
     Ok(Guard(guards))
+}
+
+/// The client library's finer lines hold the broker's address with its password.
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    !metadata.target().starts_with("async_nats") || *metadata.level() <= Level::INFO
 }
 
 fn background(writer: impl std::io::Write + Send + 'static) -> (NonBlocking, WorkerGuard) {

@@ -34,8 +34,9 @@ pub fn rows(
         Node::Array(Array { shape, .. }) if shape == [0] => vec![],
         other => return Err(wrong_type("observations", "a list of maps", &other)),
     };
-    check_count(observations.len(), max_rows, "observations")?;
-    if observations.len() > MAX_OBSERVATIONS {
+    if observations.len() <= MAX_OBSERVATIONS {
+        check_count(observations.len(), max_rows.min(MAX_OBSERVATIONS), "observations")?;
+    } else {
         return Err(WireError::new(Code::TooLarge, "too many observations in one request")
             .field("observations")
             .expected(format!("at most {MAX_OBSERVATIONS} observations"))

@@ -14,7 +14,18 @@ pub enum Scalar {
     Bytes(Vec<u8>),
 }
 
+/// Bytes of an `id` that can be echoed even where a reply has no room.
+const SHORT: usize = 64;
+
 impl Scalar {
+    pub fn is_short(&self) -> bool {
+        match self {
+            Scalar::Text(text) => text.len() <= SHORT,
+            Scalar::Bytes(bytes) => bytes.len() <= SHORT,
+            _ => true,
+        }
+    }
+
     /// `None` for a list, a map or nil.
     pub fn from_node(node: &Node<'_>) -> Option<Self> {
         Some(match node {

@@ -114,6 +114,18 @@ fn a_broker_that_refuses_us_ends_a_worker_with_exit_code_78_and_no_password_is_s
     assert!(told.contains("refuses us") && !told.contains("wr0ng"), "{told}");
 }
 
+#[tokio::test]
+async fn a_password_is_in_no_log_however_fine() {
+    let broker = TestBroker::start_with(&["--user", "ann", "--pass", "s3cret"]);
+    let url = format!("nats://ann:s3cret@127.0.0.1:{}", broker.server.port);
+    let mut command = program(here(), &["worker", "--nats-url", &url]);
+    let process = Process::of(command.env("LOGGING_LEVEL", "trace"));
+    process.signal(Signal::TERM);
+    let (code, log) = tokio::task::spawn_blocking(|| process.end()).await.unwrap();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("draining") && !log.contains("s3cret"), "{log}");
+}
+
 #[test]
 fn artifacts_are_listed_shown_and_verified() {
     let listed = json(&run(here(), &["artifacts", "list", "--json"]));
@@ -144,6 +156,9 @@ fn a_changed_artifact_is_refused_by_verify_and_by_the_worker() {
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&weights, bytes).unwrap();
     let folder = copy.path().to_str().unwrap();
+    let told = run(here(), &["artifacts", "verify", folder, "--json"]);
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["ok"], false, "{told}");
     for arguments in
         [["artifacts", "verify", folder].as_slice(), &["worker", "--check", "--model", folder]]
     {
@@ -180,14 +195,19 @@ fn settings_are_shown_with_their_origin_and_checked() {
 struct Process {
     child: Child,
     log: BufReader<std::process::ChildStderr>,
+    /// What has been read of it.
+    seen: String,
 }
 
 impl Process {
     fn start(broker: &TestBroker) -> Self {
-        let mut command = program(here(), &["worker", "--nats-url", &broker.server.url()]);
+        Self::of(&mut program(here(), &["worker", "--nats-url", &broker.server.url()]))
+    }
+
+    fn of(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        let mut process = Self { child, log };
+        let mut process = Self { child, log, seen: String::new() };
         process.wait_for("\"state\":\"ready\"");
         process
     }
@@ -197,6 +217,7 @@ impl Process {
         while !line.contains(text) {
             line.clear();
             assert!(self.log.read_line(&mut line).unwrap() > 0, "it ended without {text}");
+            self.seen.push_str(&line);
         }
     }
 
@@ -207,9 +228,8 @@ impl Process {
 
     /// The exit code and what was logged before.
     fn end(mut self) -> (Option<i32>, String) {
-        let mut rest = String::new();
-        self.log.read_to_string(&mut rest).unwrap();
-        (self.child.wait().unwrap().code(), rest)
+        self.log.read_to_string(&mut self.seen).unwrap();
+        (self.child.wait().unwrap().code(), std::mem::take(&mut self.seen))
     }
 }
 

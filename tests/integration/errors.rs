@@ -206,11 +206,11 @@ async fn a_reply_that_the_broker_would_not_carry_becomes_an_error() {
     let _worker = broker.worker().start().await;
     let client = broker.client().await;
     // In JSON the request is much shorter than its reply: ones in, actions with their digits out.
-    let rows =
-        json!({"obs": vec![vec![1; DIM]; 80], "want": ["raw_action", "log_prob"], "seed": 1});
+    let rows = json!({"obs": vec![vec![1; DIM]; 80], "want": ["raw_action", "log_prob"], "seed": 1, "id": 7});
     let body = json_body(rows);
     assert!(body.len() < 4096);
-    assert_eq!(refusal(&ask(&client, body).await)["error"]["code"], "too_large");
+    let refused = refusal(&ask(&client, body).await);
+    assert_eq!((&refused["error"]["code"], &refused["id"]), (&json!("too_large"), &json!(7)));
 }
 
 #[tokio::test]

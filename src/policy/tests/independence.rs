@@ -22,16 +22,16 @@ fn wide_spec(head: Head) -> PolicySpec {
 }
 
 /// Scaled down: at full size, the waves would saturate every unit, and differences vanish there.
-fn wide_policy(head: Head) -> ActorCritic {
+fn wide_policy(head: Head, precision: Precision) -> ActorCritic {
     let spec = wide_spec(head);
     let scaled = |(name, tensor): (String, Tensor)| (name, (tensor * 0.1).unwrap());
-    load(&spec, tiny::tensors(&spec).into_iter().map(scaled).collect(), Precision::F32)
+    load(&spec, tiny::tensors(&spec).into_iter().map(scaled).collect(), precision)
 }
 
 #[test]
 fn a_row_alone_gives_what_it_gives_among_strangers() {
     for head in [Head::DiagonalGaussian { squash: false }, Head::Categorical] {
-        let mut policy = wide_policy(head);
+        let mut policy = wide_policy(head, Precision::F32);
         let row = tiny::wave_values(5000, 25);
         let mode = Mode::Sample { seed: 3, row: 17 };
         let alone = run(&mut policy, &row, &[mode]);
@@ -44,6 +44,19 @@ fn a_row_alone_gives_what_it_gives_among_strangers() {
                 let among = run(&mut policy, &observations, &modes).rows(at..at + 1);
                 assert_close(&among, &alone, &format!("row {at} of {batch}"));
             }
+        }
+    }
+}
+
+#[test]
+fn in_half_precision_too_a_row_gives_the_same_alone_and_among_strangers() {
+    for precision in [Precision::F16, Precision::BF16] {
+        let mut policy = wide_policy(Head::DiagonalGaussian { squash: false }, precision);
+        let rows = tiny::wave_values(5000, 25 * 8);
+        let together = run(&mut policy, &rows, &[Mode::Deterministic; 8]);
+        for (i, row) in rows.chunks_exact(25).enumerate() {
+            let alone = run(&mut policy, row, &[Mode::Deterministic]);
+            assert_close(&together.rows(i..i + 1), &alone, &format!("row {i} in {precision}"));
         }
     }
 }
