@@ -125,9 +125,13 @@ fn shape_of(node: Node<'_>, field: &str) -> Result<Vec<usize>, WireError> {
             .got(got)
     };
     match node {
-        Node::Array(array) if array.shape.len() == 1 && array.values.len() <= MAX_AXES => {
+        Node::Array(array)
+            if array.shape.len() == 1
+                && array.values.len() <= MAX_AXES
+                && (array.kind == Kind::Int || array.values.is_empty()) =>
+        {
             let sizes = array.values.iter();
-            let is_size = |x: &f64| x.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(x);
+            let is_size = |x: &f64| (0.0..=f64::from(u32::MAX)).contains(x);
             sizes
                 .map(|x| is_size(x).then_some(*x as usize).ok_or_else(|| wrong(x.to_string())))
                 .collect()
@@ -285,6 +289,8 @@ mod tests {
         assert_eq!(tensor_of("[[1, 2], [3]]").unwrap_err().code, Code::InvalidShape);
         assert_eq!(tensor_of("[1, \"x\"]").unwrap_err().code, Code::Malformed);
         assert_eq!(tensor_of("\"x\"").unwrap_err().code, Code::Malformed);
+        let fraction = tensor_of("{\"dtype\": \"f4\", \"shape\": [1.0], \"data\": null}");
+        assert_eq!(fraction.unwrap_err().code, Code::InvalidShape);
         let negative = tensor_of("{\"dtype\": \"f4\", \"shape\": [-1], \"data\": null}");
         assert_eq!(negative.unwrap_err().code, Code::InvalidShape);
     }
