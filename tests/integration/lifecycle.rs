@@ -1,6 +1,12 @@
 //! A worker's life: waiting for the broker, its restart, drains, a device that dies.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use carla_rl::{
     failure::Failure,
@@ -10,7 +16,7 @@ use carla_rl::{
 };
 
 use crate::support::{
-    INFER, Native, PATIENCE, TestBroker, action, ask, error_of, observation, until,
+    INFER, Native, PATIENCE, TestBroker, Worker, action, ask, error_of, observation, until,
 };
 
 #[tokio::test]
@@ -137,8 +143,16 @@ async fn with_no_worker_left_the_broker_says_so_at_once() {
 /// A policy with a defect: it fails, or panics, once it has been warmed up.
 struct Broken {
     inner: Box<dyn Policy>,
-    armed: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    armed: Arc<AtomicBool>,
     panics: bool,
+}
+
+/// A worker with a defect, and the switch that brings it out.
+async fn broken(broker: &TestBroker, panics: bool) -> (Worker, Arc<AtomicBool>) {
+    let armed = Arc::<AtomicBool>::default();
+    let switch = armed.clone();
+    let worker = broker.worker().wrap(|inner| Box::new(Broken { inner, armed, panics }));
+    (worker.start().await, switch)
 }
 
 impl Policy for Broken {
@@ -147,7 +161,7 @@ impl Policy for Broken {
     }
 
     fn forward(&mut self, input: &Input) -> candle_core::Result<Output> {
-        match (self.armed.load(std::sync::atomic::Ordering::Relaxed), self.panics) {
+        match (self.armed.load(Ordering::Relaxed), self.panics) {
             (false, _) => self.inner.forward(input),
             (true, true) => panic!("a defect, on purpose"),
             (true, false) => candle_core::bail!("the device is out of memory"),
@@ -158,16 +172,13 @@ impl Policy for Broken {
 #[tokio::test]
 async fn a_forward_pass_that_fails_is_an_internal_error_and_the_worker_lives_on() {
     let broker = TestBroker::start();
-    let armed = std::sync::Arc::<std::sync::atomic::AtomicBool>::default();
-    let (switch, panics) = (armed.clone(), false);
-    let worker =
-        broker.worker().wrap(|inner| Box::new(Broken { inner, armed, panics })).start().await;
+    let (worker, switch) = broken(&broker, false).await;
     let client = broker.client().await;
     let values = observation(1);
-    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    switch.store(true, Ordering::Relaxed);
     let reply = ask(&client, Native::one(&values).encode()).await;
     assert_eq!(error_of(&reply)["error"]["code"], "internal");
-    switch.store(false, std::sync::atomic::Ordering::Relaxed);
+    switch.store(false, Ordering::Relaxed);
     action(&client, &Native::one(&values)).await;
     worker.drain().await;
 }
@@ -175,12 +186,9 @@ async fn a_forward_pass_that_fails_is_an_internal_error_and_the_worker_lives_on(
 #[tokio::test]
 async fn a_device_that_fails_every_batch_answers_them_and_ends_the_worker_as_a_defect() {
     let broker = TestBroker::start();
-    let armed = std::sync::Arc::<std::sync::atomic::AtomicBool>::default();
-    let (switch, panics) = (armed.clone(), false);
-    let worker =
-        broker.worker().wrap(|inner| Box::new(Broken { inner, armed, panics })).start().await;
+    let (worker, switch) = broken(&broker, false).await;
     let client = broker.client().await;
-    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    switch.store(true, Ordering::Relaxed);
     for _ in 0..8 {
         let reply = ask(&client, Native::one(&observation(1)).encode()).await;
         assert_eq!(error_of(&reply)["error"]["code"], "internal");
@@ -229,12 +237,9 @@ async fn a_flood_does_not_keep_a_worker_from_stopping() {
 #[tokio::test]
 async fn a_policy_that_panics_answers_its_batch_and_ends_the_worker_as_a_defect() {
     let broker = TestBroker::start();
-    let armed = std::sync::Arc::<std::sync::atomic::AtomicBool>::default();
-    let (switch, panics) = (armed.clone(), true);
-    let worker =
-        broker.worker().wrap(|inner| Box::new(Broken { inner, armed, panics })).start().await;
+    let (worker, switch) = broken(&broker, true).await;
     let client = broker.client().await;
-    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    switch.store(true, Ordering::Relaxed);
     let reply = ask(&client, Native::one(&observation(1)).encode()).await;
     assert_eq!(error_of(&reply)["error"]["code"], "internal");
     let failure = worker.join().await.unwrap_err();
