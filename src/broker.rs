@@ -51,10 +51,6 @@ impl Broker {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Ends the server at once.
     pub fn kill(&mut self) {
         // It may have ended by itself; there is nothing else to do about it.

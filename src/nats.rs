@@ -22,6 +22,8 @@ const SAY_AGAIN: Duration = Duration::from_secs(5);
 /// holds a subscription to let go of it first, see [`Link::Down`].
 const FIRST_RECONNECT: Duration = Duration::from_millis(100);
 const LAST_RECONNECT: Duration = Duration::from_secs(1);
+/// How long the broker may take for a round trip.
+const ROUND_TRIP: Duration = Duration::from_secs(5);
 /// Answers that may wait for the socket. A batch's worth must fit, or publishing it would block.
 const COMMANDS: usize = 16_384;
 /// The library drops silently what does not fit; our own queue is the one that refuses aloud.
@@ -84,8 +86,8 @@ pub async fn connect(nats: &settings::Nats, name: &str) -> Result<Connection, Fa
 /// its answer to a message to ourselves can't overtake that.
 ///
 /// # Errors
-/// A sentence, if nothing comes back within `limit`.
-pub async fn round_trip(client: &Client, limit: Duration) -> Result<(), String> {
+/// A sentence, if nothing comes back within five seconds.
+pub async fn round_trip(client: &Client) -> Result<(), String> {
     let there_and_back = async {
         let inbox = client.new_inbox();
         let mut replies = client.subscribe(inbox.clone()).await.map_err(|e| e.to_string())?;
@@ -93,9 +95,9 @@ pub async fn round_trip(client: &Client, limit: Duration) -> Result<(), String> 
         client.flush().await.map_err(|e| e.to_string())?;
         replies.next().await.map(|_| ()).ok_or_else(|| "the connection closed".to_string())
     };
-    match tokio::time::timeout(limit, there_and_back).await {
+    match tokio::time::timeout(ROUND_TRIP, there_and_back).await {
         Ok(result) => result,
-        Err(_) => Err(format!("the broker did not answer within {limit:?}")),
+        Err(_) => Err(format!("the broker did not answer within {ROUND_TRIP:?}")),
     }
 }
 

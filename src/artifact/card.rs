@@ -16,9 +16,6 @@ pub const CARD_FILE: &str = "model_card.yaml";
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 pub const GOLDEN_FILE: &str = "golden.safetensors";
 
-/// The schema that this program reads and writes.
-const SCHEMA: u32 = 1;
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
@@ -44,7 +41,8 @@ pub struct Card {
 }
 
 impl Card {
-    pub const SCHEMA: u32 = SCHEMA;
+    /// The schema that this program reads and writes.
+    pub const SCHEMA: u32 = 1;
 
     /// Parses and checks a card.
     ///
@@ -67,14 +65,9 @@ impl Card {
         serde_saphyr::to_string(self).map_err(|error| error.to_string())
     }
 
-    /// The features of the named form, if the model has both sides of it.
-    pub fn features(&self) -> Option<&[String]> {
-        self.action_names.as_ref().and(self.observation_features.as_deref())
-    }
-
     fn check(&self) -> Result<(), String> {
-        if self.schema != SCHEMA {
-            return Err(format!("schema is {}, this program reads {SCHEMA}", self.schema));
+        if self.schema != Self::SCHEMA {
+            return Err(format!("schema is {}, this program reads {}", self.schema, Self::SCHEMA));
         }
         if !subjects::is_token(&self.name) {
             return Err(format!(

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::{
+    artifact::CARD_FILE,
     cli::SettingsArgs,
     failure::Failure,
     settings::{Flag, Loaded, Settings, Sources},
@@ -43,7 +44,7 @@ fn flags(arguments: &SettingsArgs) -> Vec<Flag> {
     given.chain(model).collect()
 }
 
-/// A name is one subject token; anything with a separator, or that is there, is a folder.
+/// A name is one subject token: anything with a separator, or that holds a card, is a folder.
 fn is_folder(model: &str) -> bool {
-    model.contains(['/', '\\', '.']) || Path::new(model).is_dir()
+    model.contains(['/', '\\', '.']) || Path::new(model).join(CARD_FILE).is_file()
 }

@@ -23,8 +23,6 @@ const WINDOW: usize = 10;
 const FIRST_MARGIN: u64 = 1024;
 /// The same once the leaving is under way, and whoever was to come has come.
 const LATER_MARGIN: u64 = 16;
-/// How long the server may take to confirm a membership.
-const CONFIRM: Duration = Duration::from_secs(5);
 /// Ticks without a request after which nothing is taken to be under way.
 const QUIET: u32 = 10;
 /// Ticks after which the last second counts, and no longer the busiest one.
@@ -219,7 +217,7 @@ pub struct Confirmation(Option<JoinHandle<Result<(), String>>>);
 
 impl Confirmation {
     pub fn begin(&mut self, client: Client) {
-        self.0 = Some(tokio::spawn(async move { nats::round_trip(&client, CONFIRM).await }));
+        self.0 = Some(tokio::spawn(async move { nats::round_trip(&client).await }));
     }
 
     /// How it ended; pending if none is on its way.

@@ -10,8 +10,6 @@ use crate::{failure::Failure, nats, wire::Code};
 
 /// How long an answer may wait for room in the client library's line.
 const STALL: Duration = Duration::from_secs(5);
-/// How long the broker may take to confirm, at the end, that it has all replies.
-const FENCE: Duration = Duration::from_secs(5);
 
 pub struct Outbox {
     client: Client,
@@ -70,7 +68,7 @@ impl Outbox {
     pub async fn prove(&mut self) -> Result<(), Failure> {
         if self.connected {
             // A round trip also proves what had waited for the connection.
-            let proven = nats::round_trip(&self.client, FENCE).await;
+            let proven = nats::round_trip(&self.client).await;
             proven.map_err(|error| {
                 Failure::Unreachable(format!("the last replies may be lost: {error}"))
             })?;

@@ -35,7 +35,7 @@ use crate::{
 /// Requests taken in one go before the device hears of them and finished batches get their turn:
 /// the runtime's own budget for one turn of a task, past which the connection is to be served.
 const BURST: usize = 128;
-/// After so many failed batches in a row the device counts as broken.
+/// So many failed batches in a row mean a broken device.
 const MAX_FAILURES: u32 = 8;
 /// How long a worker with a broken device goes on refusing what is under way to it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -188,9 +188,7 @@ impl Service {
 
     async fn on_link(&mut self, link: Link) -> Result<(), Failure> {
         match link {
-            Link::Refused(why) => {
-                return Err(Failure::Configuration(format!("the broker refuses us: {why}")));
-            }
+            Link::Refused(why) => return Err(self.refused(&why).await),
             Link::Up if self.outbox.connected => {}
             Link::Up => {
                 tracing::info!("the broker is back");
@@ -211,6 +209,18 @@ impl Service {
             }
         }
         Ok(())
+    }
+
+    /// We may not join again. Before a reconnection we may have, so there can be open requests.
+    async fn refused(&mut self, why: &str) -> Failure {
+        let error = WireError::new(Code::Internal, "this worker lost its place at the broker");
+        for answer in self.responder.refuse_all(&error) {
+            self.outbox.send(answer).await;
+        }
+        if let Err(unproven) = self.outbox.prove().await {
+            tracing::warn!(%unproven, "ending");
+        }
+        Failure::Configuration(format!("the broker refuses us: {why}"))
     }
 
     /// Joins the queue groups; ready once the broker has confirmed it.

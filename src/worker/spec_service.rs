@@ -1,6 +1,6 @@
 //! The spec subject: what the pool's model takes and gives.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_nats::{Client, Message};
 use tokio::{sync::oneshot, task::JoinHandle, time::interval};
@@ -13,9 +13,6 @@ use crate::{
     nats,
     wire::{Encoding, subjects},
 };
-
-/// How long the broker may take to confirm, at the end, that it has all answers.
-const FENCE: Duration = Duration::from_secs(5);
 
 /// Answers on the spec subject, as a member of the queue group, on a connection that has no other
 /// traffic. Told to leave, it answers what it has, and ends.
@@ -66,7 +63,7 @@ async fn serve(
             },
         }
     }
-    if let Err(error) = nats::round_trip(&client, FENCE).await {
+    if let Err(error) = nats::round_trip(&client).await {
         tracing::warn!(error, "the last answers on the spec subject may be lost");
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use async_nats::Client;
 use futures_util::StreamExt;
 
-use crate::support::{INFER, Native, PATIENCE, TestBroker, observation};
+use crate::support::{INFER, Native, TestBroker, observation, until};
 
 /// Simulators that each keep one request open, on one connection, until they are told to stop.
 struct Load {
@@ -37,12 +37,7 @@ impl Load {
     /// Waits until so many more requests have been sent.
     async fn after(&self, requests: u64) {
         let goal = self.asked.load(Ordering::Relaxed) + requests;
-        let sent = async {
-            while self.asked.load(Ordering::Relaxed) < goal {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, sent).await.expect("the load goes on");
+        until("the load goes on", || self.asked.load(Ordering::Relaxed) >= goal).await;
     }
 
     async fn finish(self) -> Outcome {

@@ -360,7 +360,7 @@ pub fn assert_close(got: &[f32], expected: &[f32]) {
     }
 }
 
-/// Waits until `condition` holds, looking again whenever the runtime has nothing else to do.
+/// Waits until `condition` holds, looking again every millisecond: for what a test can only see.
 pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let wait = async {
         while !condition() {
