@@ -19,7 +19,8 @@ use crate::{
     failure::Failure,
     settings::{self, Settings},
     telemetry::logs,
-    worker::{self, Served, Setup, State, Stopped},
+    wire::State,
+    worker::{self, Served, Setup, Stopped},
 };
 
 /// Verifies the artifact, then serves it; with `--check`, only says what would be served.

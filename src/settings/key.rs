@@ -1,6 +1,6 @@
 //! The table of settings: their names, their kinds, and the known name nearest to a wrong one.
 
-use super::{limits, logging, model, nats, worker};
+use super::{limits, logging, model, monitoring, nats, server, worker};
 
 /// One setting: where it stands and what kind of value it takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Key {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     Text,
+    /// `true` or `false`.
+    Switch,
     /// A count of `unit`, from `min` to `max`.
     Integer {
         min: i64,
@@ -54,6 +56,11 @@ impl Key {
         Self { kind: Kind::Integer { min, max, unit }, ..Self::text(section, field) }
     }
 
+    /// `true` or `false`.
+    pub(super) const fn switch(section: &'static str, field: &'static str) -> Self {
+        Self { kind: Kind::Switch, ..Self::text(section, field) }
+    }
+
     /// A time in seconds from `min` to `max`, both allowed.
     pub(super) const fn seconds(
         section: &'static str,
@@ -76,7 +83,17 @@ impl Key {
 
 /// Every setting there is, in the order in which they are shown.
 pub fn all() -> impl Iterator<Item = &'static Key> {
-    [model::KEYS, limits::KEYS, nats::KEYS, worker::KEYS, logging::KEYS].into_iter().flatten()
+    [
+        model::KEYS,
+        limits::KEYS,
+        nats::KEYS,
+        worker::KEYS,
+        server::KEYS,
+        monitoring::KEYS,
+        logging::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The sections in order.
@@ -132,10 +149,13 @@ mod tests {
     const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz_0-";
 
     #[test]
-    fn every_single_typo_of_a_field_leads_back_to_it() {
+    fn every_single_typo_of_a_field_leads_back_to_it_unless_another_is_as_near() {
         for key in all() {
             for typo in typos(key.field).filter(|typo| find(key.section, typo).is_none()) {
-                assert_eq!(nearest(key.section, &typo), key.path(), "{typo}");
+                let nearest = nearest(key.section, &typo);
+                let (section, field) = nearest.split_once('.').unwrap();
+                let is_as_near = section == key.section && edits(field, &typo) == 1;
+                assert!(nearest == key.path() || is_as_near, "{typo} leads to {nearest}");
             }
         }
     }
@@ -206,7 +226,7 @@ mod tests {
             let range = match key.kind {
                 Kind::Integer { min, max, unit } => format!("{min} to {max} {unit}"),
                 Kind::Seconds { min, max } => format!("{min} to {max} seconds"),
-                Kind::Text => continue,
+                Kind::Text | Kind::Switch => continue,
             };
             assert!(
                 text.replace("\n  # ", " ").contains(&range),

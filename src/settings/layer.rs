@@ -85,6 +85,8 @@ fn typed(key: &Key, text: &str) -> ValueKind {
     let value = match key.kind {
         Kind::Text if key.optional && text == "null" => Some(ValueKind::Nil),
         Kind::Text => None,
+        // Python's spelling, too.
+        Kind::Switch => text.to_ascii_lowercase().parse().ok().map(ValueKind::Boolean),
         Kind::Integer { .. } => integer(),
         Kind::Seconds { .. } => integer().or_else(number),
     };

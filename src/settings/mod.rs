@@ -15,8 +15,10 @@ mod layer;
 pub mod limits;
 pub mod logging;
 pub mod model;
+pub mod monitoring;
 pub mod nats;
 pub mod problem;
+pub mod server;
 pub mod servers;
 pub mod shown;
 pub mod sources;
@@ -30,8 +32,10 @@ use config::{Config, Map, Source, Value};
 pub use limits::Limits;
 pub use logging::{LogFormat, Logging};
 pub use model::Model;
+pub use monitoring::Monitoring;
 pub use nats::Nats;
 pub use problem::{Expected, Problem, Problems};
+pub use server::Server;
 pub use servers::Servers;
 pub use shown::Shown;
 pub use sources::{Flag, Sources};
@@ -47,6 +51,8 @@ pub struct Settings {
     pub limits: Limits,
     pub nats: Nats,
     pub worker: Worker,
+    pub server: Server,
+    pub monitoring: Monitoring,
     pub logging: Logging,
 }
 
@@ -102,12 +108,16 @@ impl Settings {
         let limits = Limits::read(values);
         let nats = Nats::read(values);
         let worker = Worker::read(values);
+        let server = Server::read(values);
+        let monitoring = Monitoring::read(values);
         let logging = Logging::read(values);
         Some(Self {
             model: model?,
             limits: limits?,
             nats: nats?,
             worker: worker?,
+            server: server?,
+            monitoring: monitoring?,
             logging: logging?,
         })
     }

@@ -22,6 +22,7 @@ impl Shown {
             ValueKind::String(text) => text.as_str().into(),
             ValueKind::I64(integer) => (*integer).into(),
             ValueKind::Float(number) => (*number).into(),
+            ValueKind::Boolean(switch) => (*switch).into(),
             ValueKind::Nil => serde_json::Value::Null,
             _ => return None,
         };

@@ -53,6 +53,17 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn switch(&mut self, key: &Key) -> Option<bool> {
+        match self.get(key)?.kind {
+            ValueKind::Boolean(switch) => Some(switch),
+            _ => {
+                self.reject(key, "true or false");
+                None
+            }
+        }
+    }
+
     /// An integer within the key's range.
     pub(super) fn integer(&mut self, key: &Key) -> Option<usize> {
         let Kind::Integer { min, max, unit } = key.kind else {
@@ -159,7 +170,7 @@ mod tests {
                     (min as f64, max as f64, min as f64 - 1.0, max as f64 + 1.0)
                 }
                 Kind::Seconds { min, max } => (min, max, min - 0.1, max + 0.1),
-                Kind::Text => continue,
+                Kind::Text | Kind::Switch => continue,
             };
             for (value, valid) in [(low, true), (high, true), (below, false), (above, false)] {
                 assert_eq!(rejected(key, &value.to_string()), !valid, "{} {value}", key.path());

@@ -3,23 +3,29 @@
 use std::time::Duration;
 
 use super::key::Key;
+use super::nats::token;
 use super::values::Values;
+
+const NAME: Key = Key::optional_text("worker", "name");
 
 /// No process supervisor waits longer than an hour for a process to stop.
 const DRAIN_TIMEOUT_S: Key = Key::seconds("worker", "drain_timeout_s", (0.0, 3_600.0));
 
-pub(super) const KEYS: &[Key] = &[DRAIN_TIMEOUT_S];
+pub(super) const KEYS: &[Key] = &[NAME, DRAIN_TIMEOUT_S];
 
 /// Section `worker`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worker {
+    /// One token of a subject, unique in the pool; `None` makes one up at each start.
+    pub name: Option<String>,
     /// How long a stop waits for rows that were accepted.
     pub drain_timeout: Duration,
 }
 
 impl Worker {
     pub(super) fn read(values: &mut Values) -> Option<Self> {
+        let name = values.optional(&NAME, token);
         let drain_timeout = values.seconds(&DRAIN_TIMEOUT_S);
-        Some(Self { drain_timeout: drain_timeout? })
+        Some(Self { name: name?, drain_timeout: drain_timeout? })
     }
 }

@@ -19,6 +19,16 @@ pub fn spec(prefix: &str, model: &str) -> String {
     format!("{prefix}.v1.spec.{model}")
 }
 
+/// Published: how a worker is. `model` and `worker` may be `*`.
+pub fn health(prefix: &str, model: &str, worker: &str) -> String {
+    format!("{prefix}.v1.health.{model}.{worker}")
+}
+
+/// Published: what a worker has counted. `model` and `worker` may be `*`.
+pub fn metrics(prefix: &str, model: &str, worker: &str) -> String {
+    format!("{prefix}.v1.metrics.{model}.{worker}")
+}
+
 /// Whether `name` can be one token of a subject, and a queue group.
 pub fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')

@@ -7,7 +7,7 @@
 mod answer;
 mod engine;
 mod intake;
-mod lifecycle;
+
 mod membership;
 mod outbox;
 mod pending;
@@ -17,7 +17,8 @@ mod saturation;
 mod served;
 mod service;
 mod spec_service;
+mod stopped;
 
-pub use lifecycle::{State, Stopped};
 pub use served::Served;
 pub use service::{Setup, run};
+pub use stopped::Stopped;

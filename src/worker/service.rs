@@ -14,7 +14,6 @@ use tokio::{
 use super::{
     engine::{self, Done},
     intake::{Intake, Taken},
-    lifecycle::{State, Stopped},
     membership::{Confirmation, Membership, TICK},
     outbox::Outbox,
     queue::Queue,
@@ -22,6 +21,7 @@ use super::{
     saturation::Saturation,
     served::Served,
     spec_service::SpecService,
+    stopped::Stopped,
 };
 use crate::{
     batch::Limits,
@@ -29,7 +29,7 @@ use crate::{
     nats::{self, Connection, Link},
     policy::Policy,
     settings,
-    wire::{Code, WireError, subjects},
+    wire::{Code, State, WireError, subjects},
 };
 
 /// Requests taken in one go before the device hears of them and finished batches get their turn:

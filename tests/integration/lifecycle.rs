@@ -12,7 +12,7 @@ use carla_rl::{
     failure::Failure,
     policy::{Input, Output, Policy, PolicySpec},
     settings::Servers,
-    worker::State,
+    wire::State,
 };
 
 use crate::support::{

@@ -13,11 +13,12 @@ use carla_rl::{
         device::{Device, Precision},
     },
     settings::{Limits, Nats},
+    wire::State,
     wire::{
         Encoding, Scalar, Spec,
         view::{TensorView, Values},
     },
-    worker::{self, Served, Setup, State, Stopped},
+    worker::{self, Served, Setup, Stopped},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
