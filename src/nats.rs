@@ -1,7 +1,10 @@
 //! Connections to the broker: the first one with patience, later ones by the client library.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -29,10 +32,39 @@ const COMMANDS: usize = 16_384;
 /// The library drops silently what does not fit; our own queue is the one that refuses aloud.
 const MESSAGES: usize = 262_144;
 
+/// The names of a worker's connections: requests and replies, the spec subject, and what the worker
+/// says of itself.
+pub const REQUESTS: &str = "requests";
+pub const CONTROL: &str = "control";
+pub const MONITORING: &str = "monitoring";
+
 /// A client, and what happens to its connection.
 pub struct Connection {
     pub client: Client,
     pub events: mpsc::UnboundedReceiver<Link>,
+    pub counts: Arc<Events>,
+}
+
+/// How often what has happened to a connection.
+#[derive(Debug, Default)]
+pub struct Events {
+    connects: AtomicU64,
+    pub disconnects: AtomicU64,
+    pub refusals: AtomicU64,
+    pub other_errors: AtomicU64,
+    pub lame_ducks: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Events {
+    pub fn reconnects(&self) -> u64 {
+        self.connects.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    /// Messages that the client library dropped.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
 }
 
 /// The connection came or went.
@@ -55,9 +87,10 @@ pub async fn connect(nats: &settings::Nats, name: &str) -> Result<Connection, Fa
     let mut said: Option<Instant> = None;
     loop {
         let (events, receiver) = mpsc::unbounded_channel();
-        let options = options(nats, name, events).await?;
+        let counts = Arc::new(Events::default());
+        let options = options(nats, name, events, counts.clone()).await?;
         let error = match options.connect(nats.servers.addresses()).await {
-            Ok(client) => return Ok(Connection { client, events: receiver }),
+            Ok(client) => return Ok(Connection { client, events: receiver, counts }),
             Err(error) => error,
         };
         let reason = reason(&error);
@@ -105,6 +138,7 @@ async fn options(
     nats: &settings::Nats,
     name: &str,
     events: mpsc::UnboundedSender<Link>,
+    counts: Arc<Events>,
 ) -> Result<ConnectOptions, Failure> {
     let options = ConnectOptions::new()
         .name(name)
@@ -113,7 +147,7 @@ async fn options(
         .subscription_capacity(MESSAGES)
         .reconnect_delay_callback(reconnect_delay())
         .event_callback(move |event| {
-            if let Some(link) = heard(&event) {
+            if let Some(link) = heard(&event, &counts) {
                 // Nobody listens to a connection that is being given up.
                 let _ = events.send(link);
             }
@@ -145,31 +179,43 @@ fn reconnect_delay() -> impl Fn(usize) -> Duration {
     }
 }
 
-fn heard(event: &Event) -> Option<Link> {
+fn heard(event: &Event, counts: &Events) -> Option<Link> {
     match event {
-        Event::Connected => return Some(Link::Up),
+        Event::Connected => {
+            counts.connects.fetch_add(1, Ordering::Relaxed);
+            return Some(Link::Up);
+        }
         Event::Disconnected => {
             tracing::warn!("the broker is gone, looking for it");
+            counts.disconnects.fetch_add(1, Ordering::Relaxed);
             return Some(Link::Down);
         }
-        Event::SlowConsumer(_) => count_dropped(),
+        Event::SlowConsumer(_) => count_dropped(counts),
         Event::ServerError(error) => {
             tracing::error!(%error, "the broker reports an error");
-            let error = error.to_string();
-            return error
-                .contains("Permissions Violation for Subscription")
-                .then_some(Link::Refused(error));
+            return heard_error(&error.to_string(), counts);
         }
-        Event::LameDuckMode => tracing::warn!("the broker is about to shut down"),
+        Event::LameDuckMode => {
+            tracing::warn!("the broker is about to shut down");
+            counts.lame_ducks.fetch_add(1, Ordering::Relaxed);
+        }
         other => tracing::debug!(event = %other, "connection event"),
     }
     None
 }
 
+fn heard_error(error: &str, counts: &Events) -> Option<Link> {
+    let is_refusal = error.to_ascii_lowercase().contains("permissions violation");
+    let count = if is_refusal { &counts.refusals } else { &counts.other_errors };
+    count.fetch_add(1, Ordering::Relaxed);
+    error
+        .contains("Permissions Violation for Subscription")
+        .then(|| Link::Refused(error.to_string()))
+}
+
 /// There is an event for each message, in a flood; so each line stands for as many as all before.
-fn count_dropped() {
-    static DROPPED: AtomicU64 = AtomicU64::new(0);
-    let messages = DROPPED.fetch_add(1, Ordering::Relaxed) + 1;
+fn count_dropped(counts: &Events) {
+    let messages = counts.dropped.fetch_add(1, Ordering::Relaxed) + 1;
     if messages.is_power_of_two() {
         tracing::error!(messages, "the client library dropped messages: too many at once");
     }

@@ -40,6 +40,34 @@ struct Entry<T> {
 pub struct Batch<T> {
     pub parts: Vec<Part<T>>,
     pub rows: usize,
+    pub closed: Closed,
+}
+
+/// Why a batch did not wait for more rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// It, or the queue, holds no more.
+    Full,
+    /// Its oldest row has waited for [`Limits::max_delay`].
+    Delay,
+    /// Nothing waits for company, and the device is free.
+    Idle,
+    /// The queue is being emptied.
+    Drain,
+}
+
+impl Closed {
+    pub const ALL: [Closed; 4] = [Closed::Full, Closed::Delay, Closed::Idle, Closed::Drain];
+
+    /// The metrics' label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Closed::Full => "full",
+            Closed::Delay => "delay",
+            Closed::Idle => "idle",
+            Closed::Drain => "drain",
+        }
+    }
 }
 
 /// Some or all rows of one request. The parts of a request come in the order of its rows.
@@ -80,13 +108,16 @@ impl<T: Clone> Batcher<T> {
         self.rows
     }
 
+    /// The requests of which rows wait.
+    pub fn requests(&self) -> usize {
+        self.queue.len()
+    }
+
     /// When [`Batcher::take`] will give a batch if nothing else arrives; `None` while empty. It
     /// may lie in the past.
     pub fn next_deadline(&self) -> Option<Moment> {
         let oldest = self.queue.front()?;
-        // A queue at its limit can't wait for more.
-        let enough = self.limits.batch_rows.min(self.limits.queue_rows);
-        let waits = !self.draining && self.rows < enough;
+        let waits = !self.draining && !self.is_full();
         Some(if waits { oldest.arrived + self.limits.max_delay } else { oldest.arrived })
     }
 
@@ -95,7 +126,7 @@ impl<T: Clone> Batcher<T> {
         if self.next_deadline()? > now {
             return None;
         }
-        let mut batch = Batch { parts: Vec::new(), rows: 0 };
+        let mut batch = Batch { parts: Vec::new(), rows: 0, closed: self.closed() };
         while batch.rows < self.limits.batch_rows
             && let Some(part) = self.take_part(self.limits.batch_rows - batch.rows)
         {
@@ -117,7 +148,23 @@ impl<T: Clone> Batcher<T> {
         self.queue.drain(..).map(|entry| entry.item).collect()
     }
 
-    fn oldest_age(&self, now: Moment) -> Duration {
+    /// Whether waiting could not make the next batch larger.
+    fn is_full(&self) -> bool {
+        // A queue at its limit can't wait for more.
+        self.rows >= self.limits.batch_rows.min(self.limits.queue_rows)
+    }
+
+    fn closed(&self) -> Closed {
+        match (self.is_full(), self.draining, self.limits.max_delay.is_zero()) {
+            (true, ..) => Closed::Full,
+            (false, true, _) => Closed::Drain,
+            (false, false, true) => Closed::Idle,
+            (false, false, false) => Closed::Delay,
+        }
+    }
+
+    /// How long the oldest row has waited; nothing if none waits.
+    pub fn oldest_age(&self, now: Moment) -> Duration {
         self.queue.front().map_or(Duration::ZERO, |oldest| now.saturating_sub(oldest.arrived))
     }
 

@@ -5,4 +5,4 @@
 
 mod batcher;
 
-pub use batcher::{Batch, Batcher, Full, Limits, Part};
+pub use batcher::{Batch, Batcher, Closed, Full, Limits, Part};

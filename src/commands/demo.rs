@@ -80,6 +80,8 @@ fn start_worker(url: &str, artifacts: &Path) -> Result<Child, Failure> {
     command
         .args(["worker", "--nats-url", url, "--model", store::EXAMPLE, "--artifacts"])
         .arg(artifacts)
+        // Another worker may have the usual port.
+        .env("SERVER_PORT", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         // Ctrl-C in a terminal goes to the whole group; the fleet stops first, then the worker.

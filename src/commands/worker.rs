@@ -1,6 +1,11 @@
 //! `carla-rl worker`: serve a policy until told to stop.
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::Write,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use rand::{RngCore, TryRngCore, rngs::OsRng};
 use tokio::{
@@ -18,8 +23,7 @@ use crate::{
     cli::WorkerArgs,
     failure::Failure,
     settings::{self, Settings},
-    telemetry::logs,
-    wire::State,
+    telemetry::{About, Monitor, Vitals, logs},
     worker::{self, Served, Setup, Stopped},
 };
 
@@ -33,11 +37,16 @@ pub fn run(arguments: &WorkerArgs, out: &mut impl Write) -> Result<(), Failure> 
         return check(&settings, out);
     }
     let _logs = logs::install(&settings.logging).map_err(Failure::Configuration)?;
+    let server = settings.monitoring.enabled.then_some(&settings.server);
+    let mut monitor = Monitor::start(server)?;
+    let began = Instant::now();
     let (artifact, verified) = open(&settings.model)?;
-    let setup = setup(&settings, &artifact, verified);
+    let setup = setup(&settings, &artifact, verified, began.elapsed());
+    monitor.watch(setup.vitals.clone(), &settings.nats);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Defect(error.to_string()))?;
     let stopped = runtime.block_on(async { worker::run(setup, stop_on_signal()?).await });
+    monitor.stop();
     // A name server that hangs must not keep a drained worker alive.
     runtime.shutdown_background();
     report(&stopped?);
@@ -74,21 +83,29 @@ fn check(settings: &Settings, out: &mut impl Write) -> Result<(), Failure> {
     written(writeln!(out, "{line}"))
 }
 
-fn setup(settings: &Settings, artifact: &Artifact, verified: Verified) -> Setup {
-    let Settings { model, limits, .. } = settings;
-    let name = format!("{:08x}", OsRng.unwrap_err().next_u32());
+fn setup(settings: &Settings, artifact: &Artifact, verified: Verified, load: Duration) -> Setup {
+    let Settings { model, limits, nats, worker, .. } = settings;
+    let name =
+        worker.name.clone().unwrap_or_else(|| format!("{:08x}", OsRng.unwrap_err().next_u32()));
     let served = Served::new(artifact, &verified, model.precision, limits, &name);
-    Setup {
-        served,
-        policy: Box::new(verified.policy),
+    let about = About {
+        spec: served.spec.clone(),
+        prefix: nats.prefix.clone(),
+        boot_id: format!("{:016x}", OsRng.unwrap_err().next_u64()),
         limits: batch::Limits {
             batch_rows: model.max_batch_size,
             max_delay: model.max_delay,
             queue_rows: limits.queue_rows,
         },
-        nats: settings.nats.clone(),
-        drain_timeout: settings.worker.drain_timeout,
-        state: watch::channel(State::Starting).0,
+        load,
+        started_at: SystemTime::now(),
+    };
+    Setup {
+        served,
+        policy: Box::new(verified.policy),
+        nats: nats.clone(),
+        drain_timeout: worker.drain_timeout,
+        vitals: Arc::new(Vitals::new(about)),
     }
 }
 

@@ -1,4 +1,27 @@
 //! What the program says of itself while it runs.
+//!
+//! [`vitals`] is what is known of a worker, [`tally`] the part of it that is counted. A thread of its
+//! own, [`monitor`], gives it to whoever asks: probes and Prometheus over HTTP (`http`, `probes`,
+//! [`exposition`]), anyone on NATS (`reports`, `services`), and a supervisor (`supervisor`).
 
+mod desk;
+pub mod distribution;
+pub mod exposition;
+mod figures;
+mod host;
+mod http;
 pub mod logs;
+pub mod monitor;
 pub mod names;
+mod outcome;
+mod probes;
+mod reports;
+mod services;
+mod supervisor;
+pub mod tally;
+pub mod vitals;
+
+pub use monitor::Monitor;
+pub use outcome::Outcome;
+pub use tally::Tally;
+pub use vitals::{About, Vitals};

@@ -23,6 +23,21 @@ pub enum Code {
 }
 
 impl Code {
+    pub const ALL: [Code; 12] = [
+        Code::Malformed,
+        Code::InvalidShape,
+        Code::InvalidDtype,
+        Code::InvalidValue,
+        Code::Unsupported,
+        Code::TooLarge,
+        Code::UnknownVersion,
+        Code::Overloaded,
+        Code::Expired,
+        Code::Superseded,
+        Code::Draining,
+        Code::Internal,
+    ];
+
     /// As on the wire.
     pub fn name(self) -> &'static str {
         match self {

@@ -13,6 +13,7 @@ use crate::{
     batch::Batch,
     failure::Failure,
     policy::{Input, Mode, Output, Policy, message},
+    telemetry::Vitals,
     wire::{Observations, Space, Wants},
 };
 
@@ -20,9 +21,12 @@ use crate::{
 pub struct Done {
     pub batch: Batch<Arc<Pending>>,
     pub output: Result<Output, String>,
-    /// On the worker's clock.
+    /// On the worker's clock, as all moments here.
     pub started: Duration,
+    /// Its rows were put together.
+    pub assembled: Duration,
     pub finished: Duration,
+    pub panicked: bool,
 }
 
 /// Starts the device thread, and waits until every batch size has run once. The thread ends when
@@ -34,17 +38,18 @@ pub struct Done {
 pub async fn start(
     mut policy: Box<dyn Policy>,
     queue: Arc<Queue>,
-    batch_rows: usize,
+    vitals: Arc<Vitals>,
 ) -> Result<mpsc::Receiver<Done>, Failure> {
     let begun = Instant::now();
     let defect = |error: String| Failure::Defect(format!("the device can't start: {error}"));
     let (sender, done) = mpsc::channel(1);
     let (warmed, warm) = oneshot::channel();
+    let batch_rows = vitals.about.limits.batch_rows;
     let thread = std::thread::Builder::new().name("device".into()).spawn(move || {
         let result = warm_up(policy.as_mut(), batch_rows).map_err(|error| message(&error));
         let failed = result.is_err();
         if warmed.send(result).is_ok() && !failed {
-            compute_all(policy, &queue, &sender);
+            compute_all(policy, &queue, &vitals, &sender);
         }
     });
     thread.map_err(|error| defect(error.to_string()))?;
@@ -75,10 +80,17 @@ fn warm_up(policy: &mut dyn Policy, max_rows: usize) -> candle_core::Result<()> 
     Ok(())
 }
 
-fn compute_all(mut policy: Box<dyn Policy>, queue: &Queue, done: &mpsc::Sender<Done>) {
+fn compute_all(
+    mut policy: Box<dyn Policy>,
+    queue: &Queue,
+    vitals: &Vitals,
+    done: &mpsc::Sender<Done>,
+) {
     while let Some(batch) = queue.next() {
+        vitals.begin();
         let started = queue.now();
         let input = assemble(&batch, &policy.spec().observation_space);
+        let assembled = queue.now();
         let result = catch_unwind(AssertUnwindSafe(|| policy.forward(&input)));
         let panicked = result.is_err();
         let output = match result {
@@ -87,7 +99,9 @@ fn compute_all(mut policy: Box<dyn Policy>, queue: &Queue, done: &mpsc::Sender<D
             Err(_) => Err("the policy panicked".into()),
         };
         let finished = queue.now();
-        let sent = done.blocking_send(Done { batch, output, started, finished });
+        vitals.end();
+        let sent =
+            done.blocking_send(Done { batch, output, started, assembled, finished, panicked });
         if panicked || sent.is_err() {
             return;
         }

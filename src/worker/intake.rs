@@ -41,12 +41,13 @@ impl Intake {
 
     /// Takes one message, always at once.
     pub fn take(&mut self, message: Message) -> Taken {
+        let arrived = self.queue.now();
         let Some(inbox) = message.reply.filter(|inbox| is_inbox(inbox, &message.subject)) else {
             return Taken::Ignored;
         };
         let headers = message.headers.as_ref();
         let request_id = headers.and_then(|headers| header(headers, REQUEST_ID_HEADER)).cloned();
-        let to = ReplyTo { inbox, encoding: Encoding::of(&message.payload), request_id };
+        let to = ReplyTo { inbox, encoding: Encoding::of(&message.payload), arrived, request_id };
         match self.check(&message.payload, headers, &to) {
             Ok(pending) => self.push(pending),
             Err(refusal) => Taken::Refused(Answer::error(&to, &refusal.error, refusal.id.as_ref())),
@@ -85,8 +86,8 @@ impl Intake {
             false => Some(request.seed.unwrap_or_else(|| self.seeds.next_u64())),
         };
         self.count += 1;
-        let (number, to, arrived) = (self.count, to.clone(), self.queue.now());
-        Ok(Pending { number, to, form, rows, seed, wants: request.wants, id: None, arrived })
+        let (number, to) = (self.count, to.clone());
+        Ok(Pending { number, to, form, rows, seed, wants: request.wants, id: None })
     }
 
     fn push(&self, pending: Pending) -> Taken {

@@ -1,12 +1,17 @@
 //! The way back to the clients: publishes answers, and knows which of them can't have arrived.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_nats::Client;
 use tokio::time::timeout;
 
-use super::answer::Answer;
-use crate::{failure::Failure, nats, wire::Code};
+use super::{answer::Answer, queue::Queue};
+use crate::{
+    failure::Failure,
+    nats,
+    telemetry::{Outcome, Vitals},
+    wire::Code,
+};
 
 /// How long an answer may wait for room in the client library's line.
 const STALL: Duration = Duration::from_secs(5);
@@ -14,8 +19,8 @@ const STALL: Duration = Duration::from_secs(5);
 pub struct Outbox {
     client: Client,
     pub connected: bool,
-    /// Answers by outcome: `ok`, or the error's code.
-    pub answered: BTreeMap<&'static str, u64>,
+    vitals: Arc<Vitals>,
+    queue: Arc<Queue>,
     /// Answers for which there was no room on the way to the broker.
     lost: u64,
     /// Answers that wait in the library for the connection to come back.
@@ -23,18 +28,20 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    pub fn new(client: Client) -> Self {
-        Self { client, connected: true, answered: BTreeMap::new(), lost: 0, waiting: 0 }
+    pub fn new(client: Client, vitals: Arc<Vitals>, queue: Arc<Queue>) -> Self {
+        Self { client, connected: true, vitals, queue, lost: 0, waiting: 0 }
     }
 
     pub async fn send(&mut self, answer: Answer) {
         let Answer { to, headers, payload, error } = answer.within(self.client.max_payload(), None);
         let outcome = error.map_or("ok", Code::name);
+        let arrived = to.arrived;
         match (&to.request_id, error) {
             (Some(id), None) => tracing::debug!(request_id = id.as_str(), outcome, "answered"),
             (Some(id), Some(_)) => tracing::info!(request_id = id.as_str(), outcome, "answered"),
             (None, _) => {}
         }
+        let bytes = payload.len() as u64;
         let publish = async {
             match headers {
                 None => self.client.publish(to.inbox, payload).await,
@@ -43,22 +50,31 @@ impl Outbox {
         };
         // Without a broker nobody makes room in the library's line; that must not hold up a stop.
         let patience = if self.connected { STALL } else { Duration::ZERO };
-        match timeout(patience, publish).await {
-            Ok(Ok(())) => {
-                self.waiting += u64::from(!self.connected);
-                *self.answered.entry(outcome).or_default() += 1;
-            }
+        let published = match timeout(patience, publish).await {
+            Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 tracing::warn!(%error, outcome, "a reply could not be published");
-                self.lost += 1;
+                false
             }
-            Err(_) => self.lost += 1,
+            Err(_) => false,
+        };
+        self.waiting += u64::from(published && !self.connected);
+        self.lost += u64::from(!published);
+        let mut tally = self.vitals.tally();
+        if !published {
+            return tally.ended(Outcome::PublishFailed);
+        }
+        tally.ended(error.map_or(Outcome::Ok, Outcome::Error));
+        tally.response_bytes += bytes;
+        if error.is_none() {
+            let spent = self.queue.now().saturating_sub(arrived);
+            tally.request_duration.record(spent.as_secs_f64());
         }
     }
 
     /// Requests that found no room in the queue so far.
     pub fn refused(&self) -> u64 {
-        self.answered.get(Code::Overloaded.name()).copied().unwrap_or(0)
+        self.vitals.tally().count(Outcome::Error(Code::Overloaded))
     }
 
     /// Sees that the broker has all answers.

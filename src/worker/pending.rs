@@ -18,8 +18,6 @@ pub struct Pending {
     pub seed: Option<u64>,
     pub wants: Wants,
     pub id: Option<Scalar>,
-    /// On the worker's clock.
-    pub arrived: Duration,
 }
 
 /// Where and how the client wants to hear from us.
@@ -27,6 +25,8 @@ pub struct Pending {
 pub struct ReplyTo {
     pub inbox: Subject,
     pub encoding: Encoding,
+    /// On the worker's clock.
+    pub arrived: Duration,
     /// Echoed as it came.
     pub request_id: Option<HeaderValue>,
 }

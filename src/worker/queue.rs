@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::pending::Pending;
-use crate::batch::{Batch, Batcher, Full, Limits};
+use crate::{
+    batch::{Batch, Batcher, Full, Limits},
+    wire::health::QueueHealth,
+};
 
 pub struct Queue {
     started: Instant,
@@ -38,7 +41,7 @@ impl Queue {
     /// # Errors
     /// The queue is full.
     pub fn push(&self, pending: Arc<Pending>) -> Result<(), Full<Arc<Pending>>> {
-        let (rows, arrived) = (pending.rows.count, pending.arrived);
+        let (rows, arrived) = (pending.rows.count, pending.to.arrived);
         self.lock().batcher.push(pending, rows, arrived)
     }
 
@@ -69,6 +72,17 @@ impl Queue {
 
     pub fn rows(&self) -> usize {
         self.lock().batcher.rows()
+    }
+
+    /// What waits, for whoever looks from outside.
+    pub fn look(&self, limit: usize) -> QueueHealth {
+        let state = self.lock();
+        QueueHealth {
+            requests: state.batcher.requests() as u64,
+            rows: state.batcher.rows() as u64,
+            limit: limit as u64,
+            oldest_ms: state.batcher.oldest_age(self.now()).as_secs_f64() * 1e3,
+        }
     }
 
     /// From now on nothing waits for company.

@@ -55,7 +55,7 @@ impl Responder {
 
     /// The answers that a computed batch completes.
     pub fn answer(&mut self, done: Done, max_payload: usize) -> Vec<Answer> {
-        let Done { batch, output, started, finished } = done;
+        let Done { batch, output, started, finished, .. } = done;
         let timing = Timing { batch_rows: batch.rows, started, finished };
         let mut answers = Vec::with_capacity(batch.parts.len());
         let mut first = 0;
@@ -132,7 +132,7 @@ impl Responder {
         action: &'a [f32],
         timing: Timing,
     ) -> NamedReply<'a> {
-        let spent = timing.finished.saturating_sub(pending.arrived);
+        let spent = timing.finished.saturating_sub(pending.to.arrived);
         NamedReply {
             actions: action
                 .chunks_exact(names.len())
@@ -171,7 +171,7 @@ impl Responder {
             weights: &self.served.spec.weights,
             worker: &self.served.spec.worker,
             batch_rows: timing.batch_rows,
-            queue_us: micros(timing.started.saturating_sub(pending.arrived)),
+            queue_us: micros(timing.started.saturating_sub(pending.to.arrived)),
             compute_us: micros(timing.finished.saturating_sub(timing.started)),
             id: pending.id.as_ref(),
         }

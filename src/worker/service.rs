@@ -24,11 +24,15 @@ use super::{
     stopped::Stopped,
 };
 use crate::{
-    batch::Limits,
     failure::Failure,
     nats::{self, Connection, Link},
     policy::Policy,
     settings,
+    telemetry::{
+        Outcome, Vitals,
+        tally::{Computed, DeviceError},
+        vitals::BEAT,
+    },
     wire::{Code, State, WireError, subjects},
 };
 
@@ -44,11 +48,10 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 pub struct Setup {
     pub served: Served,
     pub policy: Box<dyn Policy>,
-    pub limits: Limits,
     pub nats: settings::Nats,
     pub drain_timeout: Duration,
-    /// Told of every change.
-    pub state: watch::Sender<State>,
+    /// Told of all that happens.
+    pub vitals: Arc<Vitals>,
 }
 
 /// Serves until `stop` becomes true, then drains.
@@ -56,10 +59,34 @@ pub struct Setup {
 /// # Errors
 /// It could not start, or the device died. What was taken is answered all the same.
 pub async fn run(setup: Setup, mut stop: watch::Receiver<bool>) -> Result<Stopped, Failure> {
-    let drain = stop.clone();
-    tokio::select! {
-        service = Service::start(setup) => service?.serve(drain).await,
-        _ = stop.wait_for(|stop| *stop) => Ok(Stopped::default()),
+    let (drain, vitals) = (stop.clone(), setup.vitals.clone());
+    let beating = tokio::spawn(beat(vitals.clone()));
+    let served = tokio::select! {
+        service = Service::start(setup) => match service {
+            Ok(service) => service.serve(drain).await,
+            Err(failure) => Err(failure),
+        },
+        _ = stop.wait_for(|stop| *stop) => Ok(()),
+    };
+    beating.abort();
+    match served {
+        Ok(()) => {
+            vitals.enter(State::Stopped);
+            Ok(Stopped::of(&vitals.tally()))
+        }
+        Err(failure) => {
+            vitals.fail(failure.to_string());
+            Err(failure)
+        }
+    }
+}
+
+/// Shows that this thread makes turns.
+async fn beat(vitals: Arc<Vitals>) {
+    let mut tick = interval(BEAT);
+    loop {
+        tick.tick().await;
+        vitals.beat();
     }
 }
 
@@ -83,20 +110,21 @@ struct Service {
     failures: u32,
     drain_timeout: Duration,
     drain_by: Option<Instant>,
-    state: watch::Sender<State>,
-    stopped: Stopped,
+    vitals: Arc<Vitals>,
 }
 
 impl Service {
     /// Warms the device up, connects and joins the queue group.
     async fn start(setup: Setup) -> Result<Self, Failure> {
-        let Setup { served, policy, limits, nats, drain_timeout, state } = setup;
+        let Setup { served, policy, nats, drain_timeout, vitals } = setup;
+        let limits = vitals.about.limits;
         let served = Arc::new(served);
         let queue = Arc::new(Queue::new(limits));
-        let done = engine::start(policy, queue.clone(), limits.batch_rows).await?;
-        let worker = &served.spec.worker;
-        let data = nats::connect(&nats, &format!("{worker} requests")).await?;
-        let control = nats::connect(&nats, &format!("{worker} control")).await?;
+        let looked_at = queue.clone();
+        vitals.watch_queue(move || looked_at.look(limits.queue_rows));
+        let done = engine::start(policy, queue.clone(), vitals.clone()).await?;
+        let data = connect(&nats, nats::REQUESTS, &vitals).await?;
+        let control = connect(&nats, nats::CONTROL, &vitals).await?;
         let model = served.spec.model.clone();
         let subject = subjects::infer(&nats.prefix, &model);
         let membership = Membership::new(data.client.clone(), subject, model);
@@ -107,22 +135,21 @@ impl Service {
             control: control.client,
             spec: None,
             prefix: nats.prefix,
-            outbox: Outbox::new(data.client.clone()),
+            outbox: Outbox::new(data.client.clone(), vitals.clone(), queue.clone()),
             confirmation: Confirmation::default(),
             failures: 0,
             drain_by: None,
-            stopped: Stopped::default(),
             served,
             queue,
             membership,
             data,
             done,
             drain_timeout,
-            state,
+            vitals,
         })
     }
 
-    async fn serve(mut self, mut stop: watch::Receiver<bool>) -> Result<Stopped, Failure> {
+    async fn serve(mut self, mut stop: watch::Receiver<bool>) -> Result<(), Failure> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Here, where a stop can't cut it off: from now on requests may be under way to us.
@@ -150,6 +177,7 @@ impl Service {
 
     /// Takes what has arrived, then tells the device: it computes what came together together.
     async fn take_burst(&mut self, first: async_nats::Message) {
+        let began = self.queue.now();
         let mut message = Some(first);
         let mut taken = 0;
         while let Some(received) = message {
@@ -158,14 +186,16 @@ impl Service {
             message = if taken < BURST { self.membership.try_next() } else { None };
         }
         self.queue.wake();
+        let spent = self.queue.now().saturating_sub(began);
+        self.vitals.tally().decode.record(spent.as_secs_f64());
     }
 
     async fn take(&mut self, message: async_nats::Message) {
-        self.stopped.received += 1;
+        self.vitals.tally().received(message.payload.len());
         match self.intake.take(message) {
             Taken::Queued(pending) => self.responder.expect(pending),
             Taken::Refused(answer) => self.outbox.send(answer).await,
-            Taken::Ignored => self.stopped.ignored += 1,
+            Taken::Ignored => self.vitals.tally().ended(Outcome::NoReplySubject),
         }
     }
 
@@ -180,9 +210,17 @@ impl Service {
                 self.failures + 1
             }
         };
-        for answer in self.responder.answer(done, self.data.client.max_payload()) {
+        self.vitals.tally().computed(&computed(&done));
+        let began = self.queue.now();
+        let answers = self.responder.answer(done, self.data.client.max_payload());
+        let encoded = self.queue.now();
+        for answer in answers {
             self.outbox.send(answer).await;
         }
+        let published = self.queue.now();
+        let mut tally = self.vitals.tally();
+        tally.encode.record((encoded - began).as_secs_f64());
+        tally.publish.record((published - encoded).as_secs_f64());
         self.failures < MAX_FAILURES
     }
 
@@ -202,6 +240,7 @@ impl Service {
                 for message in self.membership.disconnected() {
                     self.take(message).await;
                 }
+                self.vitals.set_subscribed(false);
                 self.queue.wake();
                 if self.drain_by.is_none() {
                     self.leave(State::Starting).await;
@@ -229,7 +268,8 @@ impl Service {
             return tracing::warn!(error, "joining the queue group");
         }
         self.confirmation.begin(self.data.client.clone());
-        let spec = SpecService::start(self.control.clone(), &self.prefix, self.served.clone());
+        let (served, vitals) = (self.served.clone(), self.vitals.clone());
+        let spec = SpecService::start(self.control.clone(), &self.prefix, served, vitals);
         match spec.await {
             Ok(spec) => self.spec = Some(spec),
             Err(error) => tracing::warn!(error, "joining the spec subject's queue group"),
@@ -241,6 +281,7 @@ impl Service {
             tracing::warn!(error, "no confirmation that we are in the queue group");
         }
         if self.membership.is_member() && !self.membership.is_leaving() {
+            self.vitals.set_subscribed(true);
             self.enter(State::Ready);
         }
     }
@@ -256,6 +297,9 @@ impl Service {
 
     async fn tick(&mut self) {
         self.membership.tick().await;
+        if !self.membership.is_member() {
+            self.vitals.set_subscribed(false);
+        }
         if self.drain_by.is_some_and(|by| Instant::now() >= by) {
             self.give_up().await;
         }
@@ -301,16 +345,17 @@ impl Service {
     }
 
     /// Nothing is open any more: see that the broker has all replies, then end.
-    async fn finish(mut self) -> Result<Stopped, Failure> {
+    async fn finish(mut self) -> Result<(), Failure> {
         self.queue.close();
         self.done.close();
+        self.vitals.set_subscribed(false);
         self.outbox.prove().await?;
         self.enter(State::Stopped);
-        Ok(Stopped { answered: self.outbox.answered, ..self.stopped })
+        Ok(())
     }
 
     /// Nothing can be computed any more: whoever asks is told so, until nobody asks.
-    async fn device_died(mut self, mut tick: Interval) -> Result<Stopped, Failure> {
+    async fn device_died(mut self, mut tick: Interval) -> Result<(), Failure> {
         self.queue.close();
         self.leave(State::Draining).await;
         let error = WireError::new(Code::Internal, "this worker's device is broken");
@@ -339,7 +384,7 @@ impl Service {
     }
 
     fn enter(&mut self, state: State) {
-        if self.state.send_replace(state) == state {
+        if !self.vitals.enter(state) {
             return;
         }
         let spec = &self.served.spec;
@@ -347,5 +392,30 @@ impl Service {
             %state, worker = spec.worker, model = spec.model, version = spec.model_version,
             weights = spec.weights, device = spec.device, open = self.responder.open(), "worker"
         );
+    }
+}
+
+async fn connect(
+    nats: &settings::Nats,
+    name: &'static str,
+    vitals: &Vitals,
+) -> Result<Connection, Failure> {
+    let worker = &vitals.about.spec.worker;
+    let connection = nats::connect(nats, &format!("{worker} {name}")).await?;
+    vitals.watch_connection(name, &connection);
+    Ok(connection)
+}
+
+fn computed(done: &Done) -> Computed {
+    Computed {
+        rows: done.batch.rows,
+        closed: done.batch.closed,
+        assemble: done.assembled.saturating_sub(done.started),
+        forward: done.finished.saturating_sub(done.assembled),
+        result: match (done.panicked, &done.output) {
+            (true, _) => Err(DeviceError::Panicked),
+            (false, Err(_)) => Err(DeviceError::Reported),
+            (false, Ok(_)) => Ok(()),
+        },
     }
 }

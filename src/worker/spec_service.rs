@@ -1,6 +1,6 @@
 //! The spec subject: what the pool's model takes and gives.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use async_nats::{Client, Message};
 use tokio::{sync::oneshot, task::JoinHandle, time::interval};
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     nats,
+    telemetry::Vitals,
     wire::{Encoding, subjects},
 };
 
@@ -24,13 +25,18 @@ pub struct SpecService {
 impl SpecService {
     /// # Errors
     /// The connection is gone.
-    pub async fn start(client: Client, prefix: &str, served: Arc<Served>) -> Result<Self, String> {
+    pub async fn start(
+        client: Client,
+        prefix: &str,
+        served: Arc<Served>,
+        vitals: Arc<Vitals>,
+    ) -> Result<Self, String> {
         let model = served.spec.model.clone();
         let subject = subjects::spec(prefix, &model);
         let mut membership = Membership::new(client.clone(), subject, model);
         membership.join().await?;
         let (leave, left) = oneshot::channel();
-        let task = tokio::spawn(serve(client, served, membership, left));
+        let task = tokio::spawn(serve(client, served, vitals, membership, left));
         Ok(Self { leave: Some(leave), task })
     }
 
@@ -49,6 +55,7 @@ impl SpecService {
 async fn serve(
     client: Client,
     served: Arc<Served>,
+    vitals: Arc<Vitals>,
     mut membership: Membership,
     mut left: oneshot::Receiver<()>,
 ) {
@@ -59,7 +66,9 @@ async fn serve(
             _ = &mut left, if !membership.is_leaving() => membership.leave().await,
             _ = tick.tick() => membership.tick().await,
             request = membership.next() => if let Some(request) = request {
+                let began = Instant::now();
                 answer(&client, &served, request).await;
+                vitals.answered_spec(began.elapsed());
             },
         }
     }

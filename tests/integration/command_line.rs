@@ -16,13 +16,9 @@ use crate::support::{MODEL, Native, TestBroker, action, example, observation};
 fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_carla-rl"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        let name = name.into_string().unwrap();
-        if ["MODEL_", "NATS_", "LIMITS_", "LOGGING_", "WORKER_"].iter().any(|s| name.starts_with(s))
-        {
-            command.env_remove(name);
-        }
-    }
+    carla_rl::settings::key::all().for_each(|key| _ = command.env_remove(key.variable()));
+    // Tests run side by side.
+    command.env("SERVER_PORT", "0");
     command
 }
 

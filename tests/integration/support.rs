@@ -1,6 +1,11 @@
 //! A broker, workers in threads of their own, and clients.
 
-use std::{path::PathBuf, thread::JoinHandle, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, SystemTime},
+};
 
 use async_nats::{Client, HeaderMap, Message};
 use carla_rl::{
@@ -13,9 +18,9 @@ use carla_rl::{
         device::{Device, Precision},
     },
     settings::{Limits, Nats},
-    wire::State,
+    telemetry::{About, Vitals},
     wire::{
-        Encoding, Scalar, Spec,
+        Encoding, Scalar, Spec, State,
         view::{TensorView, Values},
     },
     worker::{self, Served, Setup, Stopped},
@@ -148,18 +153,25 @@ impl Builder {
         let name = format!("{:08x}", rand::random::<u32>());
         let served = Served::new(&self.artifact, &verified, Precision::F32, &self.limits, &name);
         let policy = self.policy.take().unwrap_or_else(|| Box::new(verified.policy));
-        let (state, states) = watch::channel(State::Starting);
+        let about = About {
+            spec: served.spec.clone(),
+            prefix: self.nats.prefix.clone(),
+            boot_id: format!("boot-{name}"),
+            limits: self.batch,
+            load: Duration::ZERO,
+            started_at: SystemTime::now(),
+        };
+        let vitals = Arc::new(Vitals::new(about));
         let (stop, stopped) = watch::channel(false);
         let setup = Setup {
             served,
             policy,
-            limits: self.batch,
             nats: self.nats,
             drain_timeout: self.drain_timeout,
-            state,
+            vitals: vitals.clone(),
         };
         let thread = std::thread::spawn(move || runtime().block_on(worker::run(setup, stopped)));
-        Worker { name, stop, states, thread }
+        Worker { name, stop, vitals, thread }
     }
 }
 
@@ -171,13 +183,14 @@ fn runtime() -> tokio::runtime::Runtime {
 pub struct Worker {
     pub name: String,
     stop: watch::Sender<bool>,
-    states: watch::Receiver<State>,
+    pub vitals: Arc<Vitals>,
     thread: JoinHandle<Result<Stopped, Failure>>,
 }
 
 impl Worker {
     pub async fn reach(&mut self, state: State) {
-        let reached = self.states.wait_for(|now| *now == state);
+        let mut states = self.vitals.states();
+        let reached = states.wait_for(|now| *now == state);
         tokio::time::timeout(PATIENCE, reached).await.expect("the state is reached").unwrap();
     }
 

@@ -1,0 +1,213 @@
+//! Every counter and gauge at one moment.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    host::HostFigures,
+    names::{self, Metric},
+    vitals::{Vitals, Watched},
+};
+use crate::{nats, wire::State};
+
+/// One series.
+pub struct Figure {
+    pub metric: &'static Metric,
+    /// Values of the metric's labels, in their order.
+    pub labels: Vec<String>,
+    pub value: f64,
+}
+
+impl Figure {
+    fn new(metric: &'static Metric, labels: &[&str], value: f64) -> Self {
+        debug_assert_eq!(metric.labels.len(), labels.len(), "{}", metric.name);
+        Self { metric, labels: labels.iter().map(|label| label.to_string()).collect(), value }
+    }
+
+    /// As Prometheus writes it: `name{label="value"}`.
+    pub fn series(&self) -> String {
+        series(self.metric, &self.labels)
+    }
+}
+
+pub fn series(metric: &Metric, labels: &[String]) -> String {
+    if labels.is_empty() {
+        return metric.name.to_string();
+    }
+    let labels: Vec<_> = metric
+        .labels
+        .iter()
+        .zip(labels)
+        .map(|(label, value)| {
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            format!("{label}=\"{value}\"")
+        })
+        .collect();
+    format!("{}{{{}}}", metric.name, labels.join(","))
+}
+
+/// All of them.
+pub fn gather(vitals: &Vitals, host: &HostFigures) -> Vec<Figure> {
+    let mut figures = requests(vitals);
+    figures.extend(batches(vitals));
+    figures.extend(device(vitals));
+    figures.extend(state(vitals));
+    figures.extend(information(vitals));
+    for name in [nats::REQUESTS, nats::CONTROL, nats::MONITORING] {
+        figures.extend(connection(name, vitals.connection(name).as_ref()));
+    }
+    figures.extend(process(host));
+    figures
+}
+
+fn requests(vitals: &Vitals) -> Vec<Figure> {
+    let model = vitals.about.spec.model.as_str();
+    let limit = vitals.about.limits;
+    // Looked at before the counts: a request that leaves the queue in between counts as in flight.
+    let queue = vitals.queue();
+    let tally = vitals.tally();
+    let inflight = tally.open().saturating_sub(queue.requests);
+    let of = |metric, value: f64| Figure::new(metric, &[model], value);
+    let mut figures = vec![
+        of(&names::REQUESTS_RECEIVED, tally.received as f64),
+        of(&names::INFLIGHT_REQUESTS, inflight as f64),
+        of(&names::QUEUED_REQUESTS, (tally.open() - inflight) as f64),
+        of(&names::REQUEST_BYTES, tally.request_bytes as f64),
+        of(&names::RESPONSE_BYTES, tally.response_bytes as f64),
+        of(&names::MALFORMED_TRACEPARENTS, tally.malformed_traceparents as f64),
+        of(&names::QUEUED_ROWS, queue.rows as f64),
+        of(&names::QUEUE_LIMIT, limit.queue_rows as f64),
+        of(&names::QUEUE_OLDEST_AGE, queue.oldest_ms / 1e3),
+        of(&names::MAX_BATCH_SIZE, limit.batch_rows as f64),
+    ];
+    let outcome =
+        |(name, count): (&&str, &u64)| Figure::new(&names::REQUESTS, &[model, name], *count as f64);
+    figures.extend(tally.outcomes().iter().map(outcome));
+    figures
+}
+
+fn batches(vitals: &Vitals) -> Vec<Figure> {
+    let model = vitals.about.spec.model.as_str();
+    let tally = vitals.tally();
+    let reason =
+        |(name, count): (&&str, &u64)| Figure::new(&names::BATCHES, &[model, name], *count as f64);
+    let last = tally.last_batch.map_or(0.0, unix);
+    let mut figures: Vec<_> = tally.closed().iter().map(reason).collect();
+    figures.push(Figure::new(&names::LAST_BATCH, &[model], last));
+    figures
+}
+
+fn device(vitals: &Vitals) -> Vec<Figure> {
+    let device = vitals.about.spec.device.as_str();
+    let tally = vitals.tally();
+    let errors =
+        |class, count: u64| Figure::new(&names::DEVICE_ERRORS, &[device, class], count as f64);
+    vec![
+        Figure::new(&names::DEVICE_BUSY, &[device], tally.busy.as_secs_f64()),
+        Figure::new(&names::DEVICE_COMPUTING, &[device], vitals.computing().as_secs_f64()),
+        errors("error", tally.device_errors),
+        errors("panic", tally.device_panics),
+    ]
+}
+
+fn state(vitals: &Vitals) -> Vec<Figure> {
+    let state = vitals.shown_state();
+    let switch = |metric, on: bool| Figure::new(metric, &[], f64::from(u8::from(on)));
+    vec![
+        switch(&names::READY, matches!(state, State::Ready | State::Degraded)),
+        switch(&names::SUBSCRIBED, vitals.is_subscribed()),
+        switch(&names::SATURATED, state == State::Saturated),
+        switch(&names::DRAINING, state == State::Draining),
+        Figure::new(&names::RUNTIME_STALL, &[], vitals.runtime_stall().as_secs_f64()),
+    ]
+}
+
+fn information(vitals: &Vitals) -> Vec<Figure> {
+    let spec = &vitals.about.spec;
+    let model = [
+        &spec.model,
+        &spec.model_version,
+        &spec.weights,
+        &spec.algorithm,
+        &spec.precision,
+        &spec.device,
+    ];
+    let worker = [
+        &spec.worker,
+        env!("CARGO_PKG_VERSION"),
+        GIT,
+        FEATURES,
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+    ];
+    vec![
+        Figure::new(&names::MODEL_LOAD, &[&spec.model], vitals.about.load.as_secs_f64()),
+        Figure::new(&names::MODEL_INFO, &model.map(String::as_str), 1.0),
+        Figure::new(&names::WORKER_INFO, &worker, 1.0),
+    ]
+}
+
+/// What the build was made from, if whoever built it said so.
+const GIT: &str = match option_env!("CARLA_RL_GIT") {
+    Some(git) => git,
+    None => "unknown",
+};
+
+const FEATURES: &str = match (cfg!(feature = "cuda"), cfg!(feature = "metal")) {
+    (true, true) => "cuda,metal",
+    (true, false) => "cuda",
+    (false, true) => "metal",
+    (false, false) => "",
+};
+
+fn connection(name: &str, watched: Option<&Watched>) -> Vec<Figure> {
+    use async_nats::connection::State::Connected;
+    let connected = watched.is_some_and(|watched| watched.client.connection_state() == Connected);
+    let event =
+        |count: fn(&nats::Events) -> u64| watched.map_or(0, |watched| count(&watched.events));
+    let messages = watched.map(|watched| watched.client.statistics());
+    let inward = messages.as_ref().map_or(0, |m| m.in_messages.load(Ordering::Relaxed));
+    let outward = messages.as_ref().map_or(0, |m| m.out_messages.load(Ordering::Relaxed));
+    let of = |metric, count: u64| Figure::new(metric, &[name], count as f64);
+    let both = |metric, label, count: u64| Figure::new(metric, &[name, label], count as f64);
+    vec![
+        of(&names::NATS_CONNECTED, u64::from(connected)),
+        of(&names::NATS_DISCONNECTS, event(|events| load(&events.disconnects))),
+        of(&names::NATS_RECONNECTS, event(nats::Events::reconnects)),
+        of(&names::NATS_LAME_DUCK, event(|events| load(&events.lame_ducks))),
+        of(&names::NATS_DROPPED, event(nats::Events::dropped)),
+        both(&names::NATS_ERRORS, "permission", event(|events| load(&events.refusals))),
+        both(&names::NATS_ERRORS, "other", event(|events| load(&events.other_errors))),
+        both(&names::NATS_MESSAGES, "in", inward),
+        both(&names::NATS_MESSAGES, "out", outward),
+    ]
+}
+
+fn load(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+fn process(host: &HostFigures) -> Vec<Figure> {
+    let of = |metric, value: f64| Figure::new(metric, &[], value);
+    let mut figures = vec![
+        of(&names::NATS_ROUND_TRIP, host.round_trip.map_or(0.0, |time| time.as_secs_f64())),
+        of(&names::PROCESS_CPU, host.cpu.as_secs_f64()),
+        of(&names::PROCESS_MEMORY, host.memory as f64),
+        of(&names::PROCESS_VIRTUAL_MEMORY, host.virtual_memory as f64),
+        of(&names::PROCESS_START, host.start as f64),
+        of(&names::HOST_CPU, host.host_cpu),
+        of(&names::HOST_CPUS, host.host_cpus as f64),
+        of(&names::HOST_LOAD, host.host_load),
+        of(&names::HOST_MEMORY, host.host_memory as f64),
+        of(&names::HOST_MEMORY_AVAILABLE, host.host_memory_available as f64),
+    ];
+    figures.extend(host.open_fds.map(|open| of(&names::PROCESS_OPEN_FDS, open as f64)));
+    figures.extend(host.max_fds.map(|max| of(&names::PROCESS_MAX_FDS, max as f64)));
+    figures
+}
+
+fn unix(moment: SystemTime) -> f64 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
+}

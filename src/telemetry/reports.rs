@@ -1,0 +1,158 @@
+//! Health and metrics on their subjects.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::{Client, connection};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    desk::Desk,
+    services,
+    vitals::{BEAT, TURN},
+};
+use crate::{
+    nats, settings,
+    wire::{Encoding, State, subjects},
+};
+
+const METRICS: Duration = Duration::from_secs(5);
+/// How long the broker may take for the last message.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// Publishes until `stop` becomes true, and the last state then. Looks for the broker as long as
+/// it takes; what there would have been to tell meanwhile is not told later.
+pub async fn publish(desk: &Arc<Desk>, nats: settings::Nats, mut stop: watch::Receiver<bool>) {
+    let vitals = &desk.vitals;
+    let name = format!("{} {}", vitals.about.spec.worker, nats::MONITORING);
+    let patient = settings::Nats { connect_timeout: None, ..nats };
+    let connected = tokio::select! {
+        connected = nats::connect(&patient, &name) => connected,
+        _ = stop.wait_for(|stop| *stop) => return,
+    };
+    let connection = match connected {
+        Ok(connection) => connection,
+        Err(error) => return tracing::warn!(%error, "no health and metrics messages"),
+    };
+    vitals.watch_connection(nats::MONITORING, &connection);
+    let client = connection.client;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(measure(desk.clone(), client.clone()));
+    tasks.spawn(services::answer(desk.clone(), client.clone()));
+    Reports::new(desk.clone(), client).run(stop).await;
+}
+
+struct Reports {
+    desk: Arc<Desk>,
+    client: Client,
+    health: String,
+    metrics: String,
+    snapshots: u64,
+    told: Option<State>,
+}
+
+impl Reports {
+    fn new(desk: Arc<Desk>, client: Client) -> Self {
+        let about = &desk.vitals.about;
+        let (prefix, spec) = (&about.prefix, &about.spec);
+        Self {
+            health: subjects::health(prefix, &spec.model, &spec.worker),
+            metrics: subjects::metrics(prefix, &spec.model, &spec.worker),
+            snapshots: 0,
+            told: None,
+            desk,
+            client,
+        }
+    }
+
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut states = self.desk.vitals.states();
+        // A worker becomes degraded by the passing of time, too.
+        let mut look = interval(BEAT);
+        let (mut health, mut metrics) = (interval(TURN), interval(METRICS));
+        for tick in [&mut look, &mut health, &mut metrics] {
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return self.end().await,
+                _ = states.changed() => self.tell_change().await,
+                _ = look.tick() => self.tell_change().await,
+                _ = health.tick() => self.tell().await,
+                _ = metrics.tick() => self.count().await,
+            }
+        }
+    }
+
+    async fn tell_change(&mut self) {
+        if self.told != Some(self.desk.vitals.shown_state()) {
+            self.tell().await;
+        }
+    }
+
+    async fn tell(&mut self) {
+        if !self.is_connected() {
+            return;
+        }
+        let health = self.desk.health(self.desk.next_seq());
+        self.told = Some(health.state);
+        self.send(&self.health, Encoding::Json.write(&health)).await;
+    }
+
+    async fn count(&mut self) {
+        if !self.is_connected() {
+            return;
+        }
+        self.snapshots += 1;
+        let snapshot = self.desk.snapshot(self.snapshots);
+        self.send(&self.metrics, Encoding::MessagePack.write(&snapshot)).await;
+    }
+
+    async fn send(&self, subject: &str, body: Result<Vec<u8>, impl std::fmt::Display>) {
+        let sent = match body {
+            Ok(body) => {
+                let sent = self.client.publish(subject.to_string(), body.into()).await;
+                sent.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = sent {
+            tracing::warn!(error, subject, "a report could not be published");
+        }
+    }
+
+    async fn end(mut self) {
+        if !self.is_connected() {
+            return;
+        }
+        self.tell().await;
+        self.count().await;
+        if !matches!(timeout(LAST_WORD, nats::round_trip(&self.client)).await, Ok(Ok(()))) {
+            tracing::warn!("the broker may not have the last health message");
+        }
+    }
+
+    /// What is published without a connection would come in a heap when it is back.
+    fn is_connected(&self) -> bool {
+        self.client.connection_state() == connection::State::Connected
+    }
+}
+
+/// How long a message takes over the broker and back.
+async fn measure(desk: Arc<Desk>, client: Client) {
+    let mut tick = interval(TURN);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let began = Instant::now();
+        let came = nats::round_trip(&client).await;
+        desk.set_round_trip(came.ok().map(|()| began.elapsed()));
+    }
+}

@@ -1,0 +1,205 @@
+//! What a worker has done so far, counted where it happens.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{distribution::Distribution, outcome::Outcome};
+use crate::batch::Closed;
+
+/// As many turns as [`Distribution`] has slots: ten seconds.
+const TURNS: usize = 5;
+
+/// One lock holds all of it, so that a look from outside sees numbers that belong together.
+pub struct Tally {
+    pub received: u64,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub malformed_traceparents: u64,
+    ended: BTreeMap<&'static str, u64>,
+    batches: BTreeMap<&'static str, u64>,
+    pub busy: Duration,
+    pub device_errors: u64,
+    pub device_panics: u64,
+    /// Batches in a row that failed.
+    pub failing: u64,
+    pub last_batch: Option<SystemTime>,
+    /// The last error's code that a request was answered with.
+    pub last_error: Option<&'static str>,
+    pub request_duration: Distribution,
+    pub queue_wait: Distribution,
+    pub batch_size: Distribution,
+    pub decode: Distribution,
+    pub assemble: Distribution,
+    pub forward: Distribution,
+    pub encode: Distribution,
+    pub publish: Distribution,
+    /// The counts at the last turns, oldest first.
+    turns: VecDeque<Counts>,
+}
+
+/// A batch that was computed, with the time that each step took.
+pub struct Computed {
+    pub rows: usize,
+    pub closed: Closed,
+    pub assemble: Duration,
+    pub forward: Duration,
+    pub result: Result<(), DeviceError>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceError {
+    Reported,
+    Panicked,
+}
+
+/// Of the last ten seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Requests that ended per second.
+    pub ended: f64,
+    /// Of these with an error, or without a reply.
+    pub failed: f64,
+    /// Mean rows of a batch, if there was one.
+    pub batch_rows: Option<f64>,
+}
+
+#[derive(Clone, Copy)]
+struct Counts {
+    at: Instant,
+    ended: u64,
+    ok: u64,
+    batches: u64,
+    rows: f64,
+}
+
+impl Tally {
+    pub fn new(now: Instant) -> Self {
+        let mut tally = Self {
+            received: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            malformed_traceparents: 0,
+            ended: Outcome::all().map(|outcome| (outcome.name(), 0)).collect(),
+            batches: Closed::ALL.into_iter().map(|closed| (closed.name(), 0)).collect(),
+            busy: Duration::ZERO,
+            device_errors: 0,
+            device_panics: 0,
+            failing: 0,
+            last_batch: None,
+            last_error: None,
+            request_duration: Distribution::seconds(),
+            queue_wait: Distribution::seconds(),
+            batch_size: Distribution::rows(),
+            decode: Distribution::seconds(),
+            assemble: Distribution::seconds(),
+            forward: Distribution::seconds(),
+            encode: Distribution::seconds(),
+            publish: Distribution::seconds(),
+            turns: VecDeque::with_capacity(TURNS + 1),
+        };
+        tally.turns.push_back(tally.counts(now));
+        tally
+    }
+
+    /// A message was taken off the subject, with a body of so many bytes.
+    pub fn received(&mut self, bytes: usize) {
+        self.received += 1;
+        self.request_bytes += bytes as u64;
+    }
+
+    /// A request ended.
+    pub fn ended(&mut self, outcome: Outcome) {
+        *self.ended.entry(outcome.name()).or_default() += 1;
+        if outcome != Outcome::Ok {
+            self.last_error = Some(outcome.name());
+        }
+    }
+
+    /// A batch was computed.
+    pub fn computed(&mut self, batch: &Computed) {
+        *self.batches.entry(batch.closed.name()).or_default() += 1;
+        self.busy += batch.assemble + batch.forward;
+        self.last_batch = Some(SystemTime::now());
+        self.batch_size.record(batch.rows as f64);
+        self.assemble.record(batch.assemble.as_secs_f64());
+        self.forward.record(batch.forward.as_secs_f64());
+        match batch.result {
+            Ok(()) => self.failing = 0,
+            Err(DeviceError::Reported) => self.device_errors += 1,
+            Err(DeviceError::Panicked) => self.device_panics += 1,
+        }
+        self.failing += u64::from(batch.result.is_err());
+    }
+
+    pub fn count(&self, outcome: Outcome) -> u64 {
+        self.outcomes()[outcome.name()]
+    }
+
+    /// How many requests ended how.
+    pub fn outcomes(&self) -> &BTreeMap<&'static str, u64> {
+        &self.ended
+    }
+
+    /// How many batches were closed by what.
+    pub fn closed(&self) -> &BTreeMap<&'static str, u64> {
+        &self.batches
+    }
+
+    /// Requests taken and not yet ended.
+    pub fn open(&self) -> u64 {
+        self.received.saturating_sub(self.ended.values().sum())
+    }
+
+    /// To be called every [`super::vitals::TURN`].
+    pub fn turn(&mut self, now: Instant) {
+        self.turns.push_back(self.counts(now));
+        if self.turns.len() > TURNS {
+            self.turns.pop_front();
+        }
+        for (_, distribution) in self.distributions() {
+            distribution.turn();
+        }
+    }
+
+    /// Since the turn that is ten seconds ago, or the start.
+    pub fn rates(&self, now: Instant) -> Rates {
+        let Some(then) = self.turns.front() else { return Rates::default() };
+        let seconds = now.saturating_duration_since(then.at).as_secs_f64().max(1e-3);
+        let now = self.counts(now);
+        let (ended, ok) = (now.ended - then.ended, now.ok - then.ok);
+        let batches = now.batches - then.batches;
+        let rows = (now.rows - then.rows) / batches as f64;
+        Rates {
+            ended: ended as f64 / seconds,
+            failed: (ended - ok) as f64 / seconds,
+            batch_rows: (batches > 0).then_some(rows),
+        }
+    }
+
+    /// Each with its metric.
+    pub fn distributions(&mut self) -> [(&'static super::names::Metric, &mut Distribution); 8] {
+        use super::names;
+        [
+            (&names::REQUEST_DURATION, &mut self.request_duration),
+            (&names::QUEUE_WAIT, &mut self.queue_wait),
+            (&names::BATCH_SIZE, &mut self.batch_size),
+            (&names::DECODE, &mut self.decode),
+            (&names::ASSEMBLE, &mut self.assemble),
+            (&names::FORWARD, &mut self.forward),
+            (&names::ENCODE, &mut self.encode),
+            (&names::PUBLISH, &mut self.publish),
+        ]
+    }
+
+    fn counts(&self, at: Instant) -> Counts {
+        Counts {
+            at,
+            ended: self.ended.values().sum(),
+            ok: self.count(Outcome::Ok),
+            batches: self.batches.values().sum(),
+            rows: self.batch_size.sum(),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! What is known of a worker while it lives: written by the threads that serve, read by the one
+//! that reports. Nobody who asks from outside can hold up the serving for longer than one lock.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::sync::watch;
+
+use super::tally::Tally;
+use crate::{
+    batch::Limits,
+    nats::Connection,
+    wire::{Spec, State, health::QueueHealth},
+};
+
+/// How often [`Vitals::turn`] is called: the distance of two health messages.
+pub const TURN: Duration = Duration::from_secs(2);
+/// How often the serving thread calls [`Vitals::beat`].
+pub const BEAT: Duration = Duration::from_millis(250);
+/// Nothing that is well takes that long.
+const STALL: Duration = Duration::from_secs(5);
+/// A slow model is well as long as a batch takes no longer than so many of its slowest.
+const STALL_BATCHES: f64 = 20.0;
+/// How long an event goes on counting as something wrong.
+const RECENT: Duration = Duration::from_secs(10);
+
+/// What never changes while the process lives.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub spec: Spec,
+    /// Of all subjects.
+    pub prefix: String,
+    /// Unlike that of any other start.
+    pub boot_id: String,
+    pub limits: Limits,
+    /// What reading and verifying the artifact took.
+    pub load: Duration,
+    pub started_at: SystemTime,
+}
+
+pub struct Vitals {
+    pub about: About,
+    /// All moments below are durations since then.
+    started: Instant,
+    state: watch::Sender<State>,
+    was_ready: AtomicBool,
+    subscribed: AtomicBool,
+    /// What made the worker fail.
+    failure: OnceLock<String>,
+    tally: Mutex<Tally>,
+    queue: OnceLock<Queue>,
+    connections: Mutex<Vec<Watched>>,
+    /// When the serving thread last made a turn, in µs; 0 before the first one.
+    beat: AtomicU64,
+    /// When the batch that is being computed was begun, in µs; 0 if there is none.
+    computing: AtomicU64,
+    dropped: Mutex<Dropped>,
+    /// Answers on the spec subject, and the time that they took, in ns.
+    specs: AtomicU64,
+    specs_ns: AtomicU64,
+}
+
+type Queue = Box<dyn Fn() -> QueueHealth + Send + Sync>;
+
+/// A connection with its name in metrics.
+#[derive(Clone)]
+pub struct Watched {
+    pub name: &'static str,
+    pub client: async_nats::Client,
+    pub events: Arc<crate::nats::Events>,
+}
+
+/// Requests that the client library has dropped, and when their number last grew.
+#[derive(Default)]
+struct Dropped {
+    count: u64,
+    grew: Option<Instant>,
+}
+
+impl Vitals {
+    pub fn new(about: About) -> Self {
+        let started = Instant::now();
+        Self {
+            about,
+            started,
+            state: watch::channel(State::Starting).0,
+            was_ready: AtomicBool::new(false),
+            subscribed: AtomicBool::new(false),
+            failure: OnceLock::new(),
+            tally: Mutex::new(Tally::new(started)),
+            queue: OnceLock::new(),
+            connections: Mutex::default(),
+            beat: AtomicU64::new(0),
+            computing: AtomicU64::new(0),
+            dropped: Mutex::default(),
+            specs: AtomicU64::new(0),
+            specs_ns: AtomicU64::new(0),
+        }
+    }
+
+    pub fn tally(&self) -> MutexGuard<'_, Tally> {
+        lock(&self.tally)
+    }
+
+    /// Told of every change that the worker makes of its state.
+    pub fn states(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    /// The worker's state changes; whether it was another one.
+    pub fn enter(&self, state: State) -> bool {
+        self.was_ready.fetch_or(state == State::Ready, Ordering::Relaxed);
+        self.state.send_replace(state) != state
+    }
+
+    /// The worker can't go on.
+    pub fn fail(&self, why: String) {
+        // The first failure is the cause of all others.
+        let _ = self.failure.set(why);
+        self.enter(State::Failed);
+    }
+
+    /// Whether the worker has been ready once.
+    pub fn was_ready(&self) -> bool {
+        self.was_ready.load(Ordering::Relaxed)
+    }
+
+    pub fn set_subscribed(&self, subscribed: bool) {
+        self.subscribed.store(subscribed, Ordering::Relaxed);
+    }
+
+    /// Whether the broker counts the worker among the queue group.
+    pub fn is_subscribed(&self) -> bool {
+        self.subscribed.load(Ordering::Relaxed)
+    }
+
+    /// Where to look for what waits.
+    pub fn watch_queue(&self, look: impl Fn() -> QueueHealth + Send + Sync + 'static) {
+        // There is one queue in a worker's life.
+        let _ = self.queue.set(Box::new(look));
+    }
+
+    pub fn queue(&self) -> QueueHealth {
+        let limit = self.about.limits.queue_rows as u64;
+        self.queue.get().map_or(QueueHealth { limit, ..Default::default() }, |look| look())
+    }
+
+    pub fn watch_connection(&self, name: &'static str, connection: &Connection) {
+        let (client, events) = (connection.client.clone(), connection.counts.clone());
+        lock(&self.connections).push(Watched { name, client, events });
+    }
+
+    pub fn connections(&self) -> Vec<Watched> {
+        lock(&self.connections).clone()
+    }
+
+    pub fn connection(&self, name: &str) -> Option<Watched> {
+        self.connections().into_iter().find(|connection| connection.name == name)
+    }
+
+    /// The serving thread makes turns.
+    pub fn beat(&self) {
+        self.beat.store(self.now_us(), Ordering::Relaxed);
+    }
+
+    /// The device thread begins to compute a batch.
+    pub fn begin(&self) {
+        self.computing.store(self.now_us(), Ordering::Relaxed);
+    }
+
+    /// It has ended.
+    pub fn end(&self) {
+        self.computing.store(0, Ordering::Relaxed);
+    }
+
+    /// How long the serving thread has made no turn.
+    pub fn runtime_stall(&self) -> Duration {
+        self.since(&self.beat).saturating_sub(BEAT)
+    }
+
+    /// How long the batch that is being computed has taken.
+    pub fn computing(&self) -> Duration {
+        self.since(&self.computing)
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// An answer went out on the spec subject.
+    pub fn answered_spec(&self, took: Duration) {
+        self.specs.fetch_add(1, Ordering::Relaxed);
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.specs_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    /// How many answers went out on the spec subject, and the ns that they took.
+    pub fn specs(&self) -> (u64, u64) {
+        (self.specs.load(Ordering::Relaxed), self.specs_ns.load(Ordering::Relaxed))
+    }
+
+    /// To be called every [`TURN`].
+    pub fn turn(&self) {
+        self.tally().turn(Instant::now());
+    }
+
+    /// The state as others see it: a worker that serves with something wrong is degraded.
+    pub fn shown_state(&self) -> State {
+        let state = *self.state.borrow();
+        if state == State::Ready && !self.complaints().is_empty() { State::Degraded } else { state }
+    }
+
+    /// What keeps the worker from being ready, or is wrong with a ready one; a sentence each.
+    pub fn reasons(&self) -> Vec<String> {
+        let why = match *self.state.borrow() {
+            State::Starting if self.was_ready() => Some("the broker is gone"),
+            State::Starting => Some("warming up, or waiting for the broker"),
+            State::Saturated => {
+                Some("the queue was nearly full, or refused requests, for two seconds")
+            }
+            _ => None,
+        };
+        let failure = self.failure.get().cloned();
+        why.map(String::from).into_iter().chain(failure).chain(self.complaints()).collect()
+    }
+
+    /// What only a restart would mend: no forward progress. Never anything about the broker.
+    pub fn stuck(&self) -> Option<String> {
+        let (stall, computing) = (self.runtime_stall(), self.computing());
+        let slowest = self.tally().forward.quantiles().p99;
+        let patience = STALL.max(Duration::from_secs_f64(STALL_BATCHES * slowest));
+        if *self.state.borrow() == State::Failed {
+            return Some(self.failure.get().cloned().unwrap_or_default());
+        }
+        if stall > STALL {
+            return Some(format!(
+                "the thread that answers requests has made no turn for {:.1} s",
+                stall.as_secs_f64()
+            ));
+        }
+        (computing > patience).then(|| {
+            format!("the device has computed one batch for {:.1} s", computing.as_secs_f64())
+        })
+    }
+
+    fn complaints(&self) -> Vec<String> {
+        let failing = self.tally().failing;
+        let failing = (failing > 0).then(|| format!("the last {failing} batches failed"));
+        let dropped = self.recently_dropped().then(|| {
+            "more requests came at once than the client library holds: it dropped some".to_string()
+        });
+        self.stuck().into_iter().chain(failing).chain(dropped).collect()
+    }
+
+    fn recently_dropped(&self) -> bool {
+        let now = self.connection(crate::nats::REQUESTS).map_or(0, |c| c.events.dropped());
+        let mut dropped = lock(&self.dropped);
+        if now > dropped.count {
+            *dropped = Dropped { count: now, grew: Some(Instant::now()) };
+        }
+        dropped.grew.is_some_and(|at| at.elapsed() < RECENT)
+    }
+
+    fn since(&self, moment: &AtomicU64) -> Duration {
+        match moment.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            then => Duration::from_micros(self.now_us().saturating_sub(then)),
+        }
+    }
+
+    fn now_us(&self) -> u64 {
+        // 0 means never.
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+/// Counters and connections are whole after every statement, so a panic elsewhere spoils nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
