@@ -172,9 +172,12 @@ impl Desk {
     }
 }
 
-/// UTC. Years beyond four digits, the one thing that it can't write, come out empty.
+/// UTC, to the millisecond. Years beyond four digits, the one thing that it can't write, come out
+/// empty.
 pub fn rfc3339(moment: SystemTime) -> String {
-    OffsetDateTime::from(moment).format(&Rfc3339).unwrap_or_default()
+    let moment = OffsetDateTime::from(moment);
+    let milliseconds = moment.replace_millisecond(moment.millisecond()).unwrap_or(moment);
+    milliseconds.format(&Rfc3339).unwrap_or_default()
 }
 
 /// To a thousandth: what people read needs no more.

@@ -159,7 +159,7 @@ const FEATURES: &str = match (cfg!(feature = "cuda"), cfg!(feature = "metal")) {
     (true, true) => "cuda,metal",
     (true, false) => "cuda",
     (false, true) => "metal",
-    (false, false) => "",
+    (false, false) => "none",
 };
 
 fn connection(name: &str, watched: Option<&Watched>) -> Vec<Figure> {

@@ -25,7 +25,7 @@ pub const BEAT: Duration = Duration::from_millis(250);
 /// Nothing that is well takes that long.
 const STALL: Duration = Duration::from_secs(5);
 /// A slow model is well as long as a batch takes no longer than so many of its slowest.
-const STALL_BATCHES: f64 = 20.0;
+const STALL_BATCHES: u32 = 20;
 /// How long an event goes on counting as something wrong.
 const RECENT: Duration = Duration::from_secs(10);
 
@@ -231,26 +231,20 @@ impl Vitals {
 
     /// What only a restart would mend: no forward progress. Never anything about the broker.
     pub fn stuck(&self) -> Option<String> {
-        let (stall, computing) = (self.runtime_stall(), self.computing());
-        let slowest = self.tally().forward.quantiles().p99;
-        let patience = STALL.max(Duration::from_secs_f64(STALL_BATCHES * slowest));
         if *self.state.borrow() == State::Failed {
             return Some(self.failure.get().cloned().unwrap_or_default());
         }
-        if stall > STALL {
-            return Some(format!(
-                "the thread that answers requests has made no turn for {:.1} s",
-                stall.as_secs_f64()
-            ));
-        }
-        (computing > patience).then(|| {
-            format!("the device has computed one batch for {:.1} s", computing.as_secs_f64())
-        })
+        let slowest = self.tally().forward.quantiles().p99;
+        stalled(self.runtime_stall(), self.computing(), Duration::from_secs_f64(slowest))
     }
 
     fn complaints(&self) -> Vec<String> {
         let failing = self.tally().failing;
-        let failing = (failing > 0).then(|| format!("the last {failing} batches failed"));
+        let failing = match failing {
+            0 => None,
+            1 => Some("the last batch failed".to_string()),
+            _ => Some(format!("the last {failing} batches failed")),
+        };
         let dropped = self.recently_dropped().then(|| {
             "more requests came at once than the client library holds: it dropped some".to_string()
         });
@@ -279,7 +273,43 @@ impl Vitals {
     }
 }
 
+/// What stands still: for how long the serving thread has made no turn, how long the current batch
+/// has been computed, and how long the slowest ones of late took.
+fn stalled(runtime: Duration, computing: Duration, slowest: Duration) -> Option<String> {
+    if runtime > STALL {
+        let seconds = runtime.as_secs_f64();
+        return Some(format!(
+            "the thread that answers requests has made no turn for {seconds:.1} s"
+        ));
+    }
+    let seconds = computing.as_secs_f64();
+    (computing > STALL.max(slowest * STALL_BATCHES))
+        .then(|| format!("the device has computed one batch for {seconds:.1} s"))
+}
+
 /// Counters and connections are whole after every statement, so a panic elsewhere spoils nothing.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    #[test]
+    fn a_thread_without_turns_and_a_batch_without_end_are_stuck() {
+        assert_eq!(stalled(S(5), S(5), S(0)), None);
+        let runtime = stalled(S(6), S(0), S(0)).unwrap();
+        assert!(runtime.contains("no turn for 6.0 s"), "{runtime}");
+        let device = stalled(S(0), S(6), S(0)).unwrap();
+        assert!(device.contains("one batch for 6.0 s"), "{device}");
+    }
+
+    #[test]
+    fn a_model_whose_batches_take_seconds_is_not_stuck_by_that() {
+        assert_eq!(stalled(S(0), S(39), S(2)), None);
+        assert!(stalled(S(0), S(41), S(2)).is_some());
+    }
 }

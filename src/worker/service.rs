@@ -40,7 +40,7 @@ use crate::{
 /// the runtime's own budget for one turn of a task, past which the connection is to be served.
 const BURST: usize = 128;
 /// So many failed batches in a row mean a broken device.
-const MAX_FAILURES: u32 = 8;
+const MAX_FAILURES: u64 = 8;
 /// How long a worker with a broken device goes on refusing what is under way to it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -106,8 +106,6 @@ struct Service {
     outbox: Outbox,
     /// Whether the broker knows of our membership.
     confirmation: Confirmation,
-    /// Batches in a row that the device could not compute.
-    failures: u32,
     drain_timeout: Duration,
     drain_by: Option<Instant>,
     vitals: Arc<Vitals>,
@@ -137,7 +135,6 @@ impl Service {
             prefix: nats.prefix,
             outbox: Outbox::new(data.client.clone(), vitals.clone(), queue.clone()),
             confirmation: Confirmation::default(),
-            failures: 0,
             drain_by: None,
             served,
             queue,
@@ -203,14 +200,10 @@ impl Service {
     /// there is no further batch.
     async fn reply(&mut self, done: Option<Done>) -> bool {
         let Some(done) = done else { return false };
-        self.failures = match &done.output {
-            Ok(_) => 0,
-            Err(problem) => {
-                tracing::error!(rows = done.batch.rows, problem, "a batch failed");
-                self.failures + 1
-            }
-        };
-        self.vitals.tally().computed(&computed(&done));
+        if let Err(problem) = &done.output {
+            tracing::error!(rows = done.batch.rows, problem, "a batch failed");
+        }
+        self.count(&done);
         let began = self.queue.now();
         let answers = self.responder.answer(done, self.data.client.max_payload());
         let encoded = self.queue.now();
@@ -221,7 +214,17 @@ impl Service {
         let mut tally = self.vitals.tally();
         tally.encode.record((encoded - began).as_secs_f64());
         tally.publish.record((published - encoded).as_secs_f64());
-        self.failures < MAX_FAILURES
+        tally.failing < MAX_FAILURES
+    }
+
+    fn count(&self, done: &Done) {
+        let mut tally = self.vitals.tally();
+        tally.computed(&computed(done));
+        let complete = done.batch.parts.iter().filter(|part| part.rows.end == part.item.rows.count);
+        for part in complete {
+            let waited = done.started.saturating_sub(part.item.to.arrived);
+            tally.queue_wait.record(waited.as_secs_f64());
+        }
     }
 
     async fn on_link(&mut self, link: Link) -> Result<(), Failure> {

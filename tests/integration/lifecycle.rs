@@ -1,22 +1,12 @@
 //! A worker's life: waiting for the broker, its restart, drains, a device that dies.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
-use carla_rl::{
-    failure::Failure,
-    policy::{Input, Output, Policy, PolicySpec},
-    settings::Servers,
-    wire::State,
-};
+use carla_rl::{failure::Failure, settings::Servers, wire::State};
 
-use crate::support::{
-    INFER, Native, PATIENCE, TestBroker, Worker, action, ask, error_of, observation, until,
+use crate::{
+    broken::broken,
+    support::{INFER, Native, PATIENCE, TestBroker, action, ask, error_of, observation, until},
 };
 
 #[tokio::test]
@@ -137,35 +127,6 @@ async fn with_no_worker_left_the_broker_says_so_at_once() {
     for subject in [INFER, "policy.v1.spec.lane-keeping"] {
         let error = client.request(subject, "".into()).await.unwrap_err();
         assert_eq!(error.kind(), async_nats::RequestErrorKind::NoResponders, "{subject}");
-    }
-}
-
-/// A policy with a defect: it fails, or panics, once it has been warmed up.
-struct Broken {
-    inner: Box<dyn Policy>,
-    armed: Arc<AtomicBool>,
-    panics: bool,
-}
-
-/// A worker with a defect, and the switch that brings it out.
-async fn broken(broker: &TestBroker, panics: bool) -> (Worker, Arc<AtomicBool>) {
-    let armed = Arc::<AtomicBool>::default();
-    let switch = armed.clone();
-    let worker = broker.worker().wrap(|inner| Box::new(Broken { inner, armed, panics }));
-    (worker.start().await, switch)
-}
-
-impl Policy for Broken {
-    fn spec(&self) -> &PolicySpec {
-        self.inner.spec()
-    }
-
-    fn forward(&mut self, input: &Input) -> candle_core::Result<Output> {
-        match (self.armed.load(Ordering::Relaxed), self.panics) {
-            (false, _) => self.inner.forward(input),
-            (true, true) => panic!("a defect, on purpose"),
-            (true, false) => candle_core::bail!("the device is out of memory"),
-        }
     }
 }
 

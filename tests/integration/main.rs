@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod batching;
+mod broken;
 mod command_line;
 mod discrete;
 mod driving;
@@ -12,4 +13,5 @@ mod lifecycle;
 mod round_trip;
 mod structure;
 mod support;
+mod telemetry;
 mod tiny;
