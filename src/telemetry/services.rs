@@ -156,7 +156,7 @@ struct EndpointStats<'a> {
     last_error: &'static str,
     processing_time: u64,
     average_processing_time: u64,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    /// Clients rely on its being there, empty or not.
     data: BTreeMap<&'static str, u64>,
 }
 

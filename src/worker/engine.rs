@@ -13,7 +13,10 @@ use crate::{
     batch::Batch,
     failure::Failure,
     policy::{Input, Mode, Output, Policy, message},
-    telemetry::Vitals,
+    telemetry::{
+        Vitals,
+        tally::{Computed, DeviceError},
+    },
     wire::{Observations, Space, Wants},
 };
 
@@ -27,6 +30,23 @@ pub struct Done {
     pub assembled: Duration,
     pub finished: Duration,
     pub panicked: bool,
+}
+
+impl Done {
+    /// What there is to count of it.
+    pub fn computed(&self) -> Computed {
+        Computed {
+            rows: self.batch.rows,
+            closed: self.batch.closed,
+            assemble: self.assembled.saturating_sub(self.started),
+            forward: self.finished.saturating_sub(self.assembled),
+            result: match (self.panicked, &self.output) {
+                (true, _) => Err(DeviceError::Panicked),
+                (false, Err(_)) => Err(DeviceError::Reported),
+                (false, Ok(_)) => Ok(()),
+            },
+        }
+    }
 }
 
 /// Starts the device thread, and waits until every batch size has run once. The thread ends when

@@ -1,6 +1,6 @@
 //! The worker: takes requests off NATS, batches them through a policy, replies.
 //!
-//! One thread runs all of NATS (`service`: intake, replies, lifecycle), another one owns the
+//! One thread runs all of NATS (`service`: intake, replies, membership), another one owns the
 //! policy (`engine`). Between them stand the one queue (`queue`), where all waiting happens,
 //! and a channel of one finished batch.
 
@@ -13,12 +13,13 @@ mod outbox;
 mod pending;
 mod queue;
 mod responder;
+mod run;
 mod saturation;
 mod served;
 mod service;
 mod spec_service;
 mod stopped;
 
+pub use run::{Setup, run};
 pub use served::Served;
-pub use service::{Setup, run};
 pub use stopped::Stopped;

@@ -1,4 +1,4 @@
-//! One worker's life on the network: start, serve, drain.
+//! A worker on the network: takes requests, answers them, joins, leaves, drains.
 
 use std::{
     sync::Arc,
@@ -18,21 +18,16 @@ use super::{
     outbox::Outbox,
     queue::Queue,
     responder::Responder,
+    run::Setup,
     saturation::Saturation,
     served::Served,
     spec_service::SpecService,
-    stopped::Stopped,
 };
 use crate::{
     failure::Failure,
     nats::{self, Connection, Link},
-    policy::Policy,
     settings,
-    telemetry::{
-        Outcome, Vitals,
-        tally::{Computed, DeviceError},
-        vitals::BEAT,
-    },
+    telemetry::{Outcome, Vitals},
     wire::{Code, State, WireError, subjects},
 };
 
@@ -44,53 +39,7 @@ const MAX_FAILURES: u64 = 8;
 /// How long a worker with a broken device goes on refusing what is under way to it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// What a worker is made of.
-pub struct Setup {
-    pub served: Served,
-    pub policy: Box<dyn Policy>,
-    pub nats: settings::Nats,
-    pub drain_timeout: Duration,
-    /// Told of all that happens.
-    pub vitals: Arc<Vitals>,
-}
-
-/// Serves until `stop` becomes true, then drains.
-///
-/// # Errors
-/// It could not start, or the device died. What was taken is answered all the same.
-pub async fn run(setup: Setup, mut stop: watch::Receiver<bool>) -> Result<Stopped, Failure> {
-    let (drain, vitals) = (stop.clone(), setup.vitals.clone());
-    let beating = tokio::spawn(beat(vitals.clone()));
-    let served = tokio::select! {
-        service = Service::start(setup) => match service {
-            Ok(service) => service.serve(drain).await,
-            Err(failure) => Err(failure),
-        },
-        _ = stop.wait_for(|stop| *stop) => Ok(()),
-    };
-    beating.abort();
-    match served {
-        Ok(()) => {
-            vitals.enter(State::Stopped);
-            Ok(Stopped::of(&vitals.tally()))
-        }
-        Err(failure) => {
-            vitals.fail(failure.to_string());
-            Err(failure)
-        }
-    }
-}
-
-/// Shows that this thread makes turns.
-async fn beat(vitals: Arc<Vitals>) {
-    let mut tick = interval(BEAT);
-    loop {
-        tick.tick().await;
-        vitals.beat();
-    }
-}
-
-struct Service {
+pub struct Service {
     served: Arc<Served>,
     queue: Arc<Queue>,
     intake: Intake,
@@ -113,7 +62,10 @@ struct Service {
 
 impl Service {
     /// Warms the device up, connects and joins the queue group.
-    async fn start(setup: Setup) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// No broker, or the device fails.
+    pub async fn start(setup: Setup) -> Result<Self, Failure> {
         let Setup { served, policy, nats, drain_timeout, vitals } = setup;
         let limits = vitals.about.limits;
         let served = Arc::new(served);
@@ -146,7 +98,11 @@ impl Service {
         })
     }
 
-    async fn serve(mut self, mut stop: watch::Receiver<bool>) -> Result<(), Failure> {
+    /// Serves until `stop` becomes true, then drains.
+    ///
+    /// # Errors
+    /// The device died, or the broker refuses us. What was taken is answered all the same.
+    pub async fn serve(mut self, mut stop: watch::Receiver<bool>) -> Result<(), Failure> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Here, where a stop can't cut it off: from now on requests may be under way to us.
@@ -219,7 +175,7 @@ impl Service {
 
     fn count(&self, done: &Done) {
         let mut tally = self.vitals.tally();
-        tally.computed(&computed(done));
+        tally.computed(&done.computed());
         let complete = done.batch.parts.iter().filter(|part| part.rows.end == part.item.rows.count);
         for part in complete {
             let waited = done.started.saturating_sub(part.item.to.arrived);
@@ -407,18 +363,4 @@ async fn connect(
     let connection = nats::connect(nats, &format!("{worker} {name}")).await?;
     vitals.watch_connection(name, &connection);
     Ok(connection)
-}
-
-fn computed(done: &Done) -> Computed {
-    Computed {
-        rows: done.batch.rows,
-        closed: done.batch.closed,
-        assemble: done.assembled.saturating_sub(done.started),
-        forward: done.finished.saturating_sub(done.assembled),
-        result: match (done.panicked, &done.output) {
-            (true, _) => Err(DeviceError::Panicked),
-            (false, Err(_)) => Err(DeviceError::Reported),
-            (false, Ok(_)) => Ok(()),
-        },
-    }
 }
