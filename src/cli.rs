@@ -191,6 +191,8 @@ pub enum ConfigCommand {
     Show(ConfigShowArgs),
     /// Check a settings file
     Check(ConfigCheckArgs),
+    /// Print the page about all settings, in Markdown
+    Reference,
 }
 
 #[derive(Args, Debug)]

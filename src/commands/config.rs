@@ -1,11 +1,14 @@
-//! `carla-rl config show` and `carla-rl config check FILE`.
+//! `carla-rl config show`, `carla-rl config check FILE` and `carla-rl config reference`.
 
 use std::io::{self, Write};
 use std::path::Path;
 
+use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::settings::{Loaded, Problems, Settings, Shown};
+use crate::cli::SettingsArgs;
+use crate::settings::key::Key;
+use crate::settings::{Loaded, Problems, Settings, Shown, reference as page};
 
 /// How `config show` lays the settings out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,25 @@ pub fn check(file: &Path, json: bool, out: &mut impl Write) -> io::Result<bool> 
         false => write_verdict(file, &problems, out)?,
     }
     Ok(ok)
+}
+
+/// Prints the page about all settings.
+///
+/// # Errors
+/// If `out` can't be written.
+pub fn reference(out: &mut impl Write) -> io::Result<()> {
+    let flags = SettingsArgs::augment_args(clap::Command::new(""));
+    write!(out, "{}", page::markdown(|key| flag(&flags, key)))
+}
+
+/// The flag whose help names the key's environment variable.
+fn flag(flags: &clap::Command, key: &Key) -> Option<String> {
+    let names = |help: String| {
+        let mut words = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        words.any(|word| word == key.variable())
+    };
+    let sets = |flag: &&clap::Arg| flag.get_help().is_some_and(|help| names(help.to_string()));
+    Some(format!("--{}", flags.get_arguments().find(sets)?.get_long()?))
 }
 
 fn write_verdict(file: &Path, problems: &Problems, out: &mut impl Write) -> io::Result<()> {

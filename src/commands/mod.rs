@@ -37,6 +37,7 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
                 error => artifacts::written(error.map(|_| ())),
             }
         }
+        Command::Config(ConfigCommand::Reference) => artifacts::written(config::reference(out)),
         Command::Fleet(arguments) => fleet::run(&arguments, out),
         Command::Demo(arguments) => demo::run(&arguments, out),
         Command::Artifacts(ArtifactsCommand::Create(arguments)) => create::run(&arguments, out),

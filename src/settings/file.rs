@@ -13,7 +13,7 @@ use super::servers::redact;
 use super::values;
 
 /// The one copy of the defaults: the file that is shipped is the one that is built in.
-const DEFAULTS: &str = include_str!("../../config/default.yaml");
+pub(super) const DEFAULTS: &str = include_str!("../../config/default.yaml");
 
 impl Layer {
     /// The defaults in the program.

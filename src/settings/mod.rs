@@ -18,6 +18,7 @@ pub mod model;
 pub mod monitoring;
 pub mod nats;
 pub mod problem;
+pub mod reference;
 pub mod server;
 pub mod servers;
 pub mod shown;

@@ -5,6 +5,7 @@ mod batching;
 mod broken;
 mod command_line;
 mod discrete;
+mod documentation;
 mod driving;
 mod errors;
 mod gate;
