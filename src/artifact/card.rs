@@ -49,8 +49,10 @@ impl Card {
     /// # Errors
     /// `file` with line and column, or the key that is wrong.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ArtifactError> {
-        // Unbounded spaces have infinite bounds.
+        // Unbounded spaces have infinite bounds. The key `n` of a discrete one is no boolean, as
+        // YAML 1.1 would have it.
         let options = serde_saphyr::options! {
+            strict_booleans: true,
             non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         };
         let card: Card = serde_saphyr::from_str_with_options(text, options)

@@ -104,3 +104,17 @@ fn refused(root: &Path, draft: crate::artifact::Draft) -> String {
 fn file(artifact: &Artifact, name: &str) -> PathBuf {
     artifact.folder.join(name)
 }
+
+/// YAML 1.1 takes `n` for `false`, and its writers quote the key or don't.
+#[test]
+fn the_number_of_discrete_actions_may_be_written_with_quotes_or_without() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = create_artifact(root.path(), tiny::discrete_draft()).unwrap().folder;
+    let file = folder.join(CARD_FILE);
+    let card = fs::read_to_string(&file).unwrap().replace("\"n\":", "n:");
+    assert_eq!(card.matches("    n: 3").count(), 1, "{card}");
+    for key in ["n", "\"n\""] {
+        fs::write(&file, card.replace("    n: 3", &format!("    {key}: 3"))).unwrap();
+        assert_eq!(verify(&folder), Ok(()), "{key}");
+    }
+}
