@@ -123,6 +123,7 @@ def from_sb3(folder, model, normalizer=None, observations=None):
     policy = model.policy.to("cpu").eval()
     if getattr(model, "use_sde", False):
         raise SystemExit("gSDE is not covered: its standard deviation depends on the state")
+    space(model.action_space)  # says what it can't take before anything else stumbles over it
     observations = samples(model.observation_space) if observations is None else observations
     seen = observations if normalizer is None else normalizer.normalize_obs(observations)
     seen = torch.as_tensor(seen, dtype=torch.float32)
