@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::{MODEL, Native, TestBroker, action, example, observation};
 
 /// The program in `folder`, without settings from this process's surroundings.
-fn program(folder: &Path, arguments: &[&str]) -> Command {
+pub fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_carla-rl"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
     carla_rl::settings::key::all().for_each(|key| _ = command.env_remove(key.variable()));
@@ -188,7 +188,7 @@ fn settings_are_shown_with_their_origin_and_checked() {
 }
 
 /// A worker process that has said it is ready, and the rest of what it logs.
-struct Process {
+pub struct Process {
     child: Child,
     log: BufReader<std::process::ChildStderr>,
     /// What has been read of it.
@@ -196,11 +196,11 @@ struct Process {
 }
 
 impl Process {
-    fn start(broker: &TestBroker) -> Self {
+    pub fn start(broker: &TestBroker) -> Self {
         Self::of(&mut program(here(), &["worker", "--nats-url", &broker.server.url()]))
     }
 
-    fn of(command: &mut Command) -> Self {
+    pub fn of(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut process = Self { child, log, seen: String::new() };
@@ -208,7 +208,7 @@ impl Process {
         process
     }
 
-    fn wait_for(&mut self, text: &str) {
+    pub fn wait_for(&mut self, text: &str) {
         let mut line = String::new();
         while !line.contains(text) {
             line.clear();
@@ -217,13 +217,13 @@ impl Process {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     /// The exit code and what was logged before.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub fn end(mut self) -> (Option<i32>, String) {
         self.log.read_to_string(&mut self.seen).unwrap();
         (self.child.wait().unwrap().code(), std::mem::take(&mut self.seen))
     }

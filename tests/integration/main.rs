@@ -12,6 +12,7 @@ mod leaving;
 mod lifecycle;
 mod round_trip;
 mod structure;
+mod supervision;
 mod support;
 mod telemetry;
 mod tiny;
