@@ -94,6 +94,10 @@ fn every_alert_is_seen_to_fire() {
 fn each_panel_has_an_id_a_unit_queries_and_the_chosen_data_source() {
     for (file, dashboard) in dashboards() {
         assert!(dashboard.get("id").is_none(), "{file}: an id belongs to one Grafana");
+        for variable in dashboard["templating"]["list"].as_array().unwrap() {
+            let asks = variable["type"] == "query";
+            assert!(!asks || variable["datasource"]["uid"] == "${datasource}", "{variable}");
+        }
         let panels = dashboard["panels"].as_array().unwrap();
         let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
         assert_eq!(ids.len(), panels.len(), "{file}: two panels have one id");
