@@ -14,6 +14,7 @@ mod lifecycle;
 mod observability;
 mod promql;
 mod round_trip;
+mod security;
 mod structure;
 mod supervision;
 mod support;
