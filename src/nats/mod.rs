@@ -101,8 +101,10 @@ pub async fn connect(nats: &settings::Nats, name: &str) -> Result<Connection, Fa
         }
         let reason = reason(&error);
         if nats.connect_timeout.is_some_and(|limit| started.elapsed() >= limit) {
+            // A broker that waits for the handshake says nothing to whoever waits for its words.
+            let first = if nats.requires_tls() { ", nats.tls_first" } else { "" };
             return Err(Failure::Unreachable(format!(
-                "no broker at {} after {:.0} s: {reason} (nats.url, nats.connect_timeout_s)",
+                "no broker at {} after {:.0} s: {reason} (nats.url, nats.connect_timeout_s{first})",
                 nats.servers,
                 started.elapsed().as_secs_f64()
             )));

@@ -130,6 +130,26 @@ async fn a_request_can_be_answered_once() {
     assert_denied(&mut worker, &inbox).await;
 }
 
+/// What the broker remembers of a request, it remembers with the connection.
+#[tokio::test]
+async fn a_request_of_a_connection_that_is_gone_can_not_be_answered() {
+    let site = Site::start();
+    let mut worker = site.connect("worker").await;
+    let mut requests = worker.client.queue_subscribe(INFER, MODEL.into()).await.unwrap();
+    round_trip(&worker.client).await.unwrap();
+    let simulator = site.client("simulator").await;
+    let asked = tokio::spawn(async move { simulator.request(INFER, "".into()).await });
+    let inbox = requests.next().await.unwrap().reply.unwrap();
+    worker.client.force_reconnect().await.unwrap();
+    // The first connection, and the second one.
+    for _ in 0..2 {
+        while worker.events.recv().await.unwrap() != Link::Up {}
+    }
+    worker.client.publish(inbox.clone(), "late".into()).await.unwrap();
+    assert_denied(&mut worker, &inbox).await;
+    asked.abort();
+}
+
 async fn assert_denied(connection: &mut Connection, subject: &str) {
     let link = forbidden(connection).await;
     assert!(matches!(&link, Link::Denied(told) if told.contains(subject)), "{subject}: {link:?}");

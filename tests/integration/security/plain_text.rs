@@ -3,18 +3,20 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    sync::mpsc::{Receiver, channel},
-    time::Duration,
+    path::Path,
 };
 
 use carla_rl::{
+    nats::Connection,
     settings::{Nats, nats::Tls},
     wire::State,
 };
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
+    authority::Authority,
     refusals::{assert_refused, refusal},
-    site::{HOST, Site, connect},
+    site::{HOST, Site, client, connect, nats_of},
 };
 use crate::support::{PATIENCE, TestBroker};
 
@@ -24,7 +26,8 @@ const HANDSHAKE: u8 = 0x16;
 #[tokio::test]
 async fn a_broker_that_speaks_plain_text_only_is_refused() {
     let broker = TestBroker::start();
-    for nats in asking_for_tls(broker.server.port) {
+    let folder = tempfile::tempdir().unwrap();
+    for nats in asking_for_tls(folder.path(), broker.server.port) {
         let failure = refusal(&nats).await;
         assert!(failure.to_string().contains("does not speak TLS"), "{failure}");
         assert_refused(failure, "nats.url");
@@ -33,11 +36,10 @@ async fn a_broker_that_speaks_plain_text_only_is_refused() {
 
 #[tokio::test]
 async fn a_client_that_asks_for_tls_says_nothing_in_plain_text() {
-    for i in 0..asking_for_tls(0).len() {
-        let eavesdropper = Eavesdropper::listen(0);
-        let nats = asking_for_tls(eavesdropper.port).swap_remove(i);
+    let (folder, mut eavesdropper) = (tempfile::tempdir().unwrap(), Eavesdropper::listen(0));
+    for nats in asking_for_tls(folder.path(), eavesdropper.port) {
         refusal(&nats).await;
-        eavesdropper.assert_heard_tls_only(1);
+        eavesdropper.assert_heard_tls_only(1).await;
     }
 }
 
@@ -46,56 +48,78 @@ async fn a_worker_that_comes_back_to_a_broker_without_tls_says_nothing_in_plain_
     let mut site = Site::start();
     let mut worker = site.worker().start().await;
     site.broker.server.kill();
-    let eavesdropper = Eavesdropper::listen(site.broker.server.port);
+    let mut eavesdropper = Eavesdropper::listen(site.broker.server.port);
     worker.reach(State::Starting).await;
     // Two connections look for the broker, again and again.
-    eavesdropper.assert_heard_tls_only(4);
+    eavesdropper.assert_heard_tls_only(4).await;
     worker.drain().await;
 }
 
 #[tokio::test]
 async fn a_broker_that_another_one_has_named_is_spoken_to_in_tls_only() {
-    let eavesdropper = Eavesdropper::listen(0);
-    let named = format!(
-        "cluster {{ name: c, listen: \"127.0.0.1:-1\" }}\nclient_advertise: \"{HOST}:{}\"",
-        eavesdropper.port
-    );
-    let mut site = Site::start_with(&named, false);
-    let connection = connect(&site.nats("worker")).await;
-    let known = connection.client.server_pool().await.unwrap();
-    assert!(known.iter().any(|server| server.is_discovered), "{known:?}");
+    let mut eavesdropper = Eavesdropper::listen(0);
+    let route = TcpListener::bind((HOST, 0)).unwrap().local_addr().unwrap();
+    let mut site =
+        Site::start_with(&format!("cluster {{ name: pool, listen: \"{route}\" }}"), false);
+    let _other = TestBroker::start_with(&[
+        "--cluster_name=pool",
+        "--cluster=nats://127.0.0.1:-1",
+        &format!("--routes=nats://{route}"),
+        &format!("--client_advertise={HOST}:{}", eavesdropper.port),
+    ]);
+    let connection = connect_knowing(&site.nats("worker"), eavesdropper.port).await;
     site.broker.server.kill();
-    eavesdropper.assert_heard_tls_only(2);
+    eavesdropper.assert_heard_tls_only(2).await;
+    drop(connection);
 }
 
-/// By its address, or by a setting; each with a password that must not get out.
-fn asking_for_tls(port: u16) -> Vec<Nats> {
-    let folder = tempfile::tempdir().unwrap();
+/// Until the broker tells of another one at `port`, of which it has to be told first.
+async fn connect_knowing(nats: &Nats, port: u16) -> Connection {
+    let connecting = async {
+        loop {
+            let connection = connect(nats).await;
+            let known = connection.client.server_pool().await.unwrap();
+            if known.iter().any(|server| server.addr.port() == port) {
+                return connection;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, connecting).await.expect("the other one is named")
+}
+
+/// By its address, or by one setting; each with a password that must not get out.
+fn asking_for_tls(folder: &Path, port: u16) -> Vec<Nats> {
+    let authority = Authority::new();
+    authority.publish(folder);
+    authority.sign(folder, "worker", client("worker"));
+    let all = nats_of(folder, "worker", port);
+    let servers = |scheme: &str| format!("{scheme}://ann:s3cret@{HOST}:{port}").parse().unwrap();
     let nats = |scheme: &str, tls: Tls| Nats {
-        servers: format!("{scheme}://ann:s3cret@{HOST}:{port}").parse().unwrap(),
-        prefix: "policy".into(),
-        inbox_prefix: "_INBOX".into(),
-        credentials_file: None,
+        servers: servers(scheme),
         nkey_file: None,
         tls,
-        connect_timeout: Some(PATIENCE),
-        ping_interval: Duration::from_secs(10),
+        ..all.clone()
     };
-    drop(folder);
-    vec![nats("tls", Tls::default()), nats("nats", Tls { first: true, ..Tls::default() })]
+    let Tls { ca_file, identity, .. } = all.tls.clone();
+    vec![
+        nats("tls", Tls::default()),
+        nats("nats", Tls { first: true, ..Tls::default() }),
+        nats("nats", Tls { ca_file, ..Tls::default() }),
+        nats("nats", Tls { identity, ..Tls::default() }),
+    ]
 }
 
 /// Says what a broker without TLS says, and keeps what it hears.
 struct Eavesdropper {
     port: u16,
-    heard: Receiver<Vec<u8>>,
+    heard: UnboundedReceiver<Vec<u8>>,
 }
 
 impl Eavesdropper {
     fn listen(port: u16) -> Self {
         let listener = TcpListener::bind((HOST, port)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (sender, heard) = channel();
+        let (sender, heard) = unbounded_channel();
         // It ends with the connection behind which nobody reads any more.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -107,9 +131,10 @@ impl Eavesdropper {
         Self { port, heard }
     }
 
-    fn assert_heard_tls_only(&self, connections: usize) {
+    async fn assert_heard_tls_only(&mut self, connections: usize) {
         for _ in 0..connections {
-            let heard = self.heard.recv_timeout(PATIENCE).expect("a client comes");
+            let heard = tokio::time::timeout(PATIENCE, self.heard.recv());
+            let heard = heard.await.expect("a client comes").unwrap();
             assert_eq!(heard.first(), Some(&HANDSHAKE), "{}", String::from_utf8_lossy(&heard));
             for word in ["CONNECT", "s3cret", "PING", "SUB"] {
                 let found = heard.windows(word.len()).any(|part| part == word.as_bytes());

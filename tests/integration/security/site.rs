@@ -82,7 +82,7 @@ pub async fn forbidden(connection: &mut Connection) -> Link {
     let next = async {
         loop {
             match connection.events.recv().await.unwrap() {
-                Link::Up => {}
+                Link::Up | Link::Down => {}
                 link => return link,
             }
         }
