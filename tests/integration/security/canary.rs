@@ -92,15 +92,8 @@ fn given(site: &Site, arguments: &[&str]) -> Vec<(Command, Vec<String>)> {
 
 /// The program as the site's worker, which logs all it can.
 fn with_site(site: &Site, arguments: &[&str]) -> Command {
-    let mut command = program(here(), arguments);
-    command
-        .env("LOGGING_LEVEL", "trace")
-        .env("NATS_URL", format!("tls://{HOST}:{}", site.broker.server.port))
-        .env("NATS_INBOX_PREFIX", "_INBOX_worker")
-        .env("NATS_TLS_CA_FILE", site.path("ca.pem"))
-        .env("NATS_TLS_CERT_FILE", site.path("worker.pem"))
-        .env("NATS_TLS_KEY_FILE", site.path("worker.key"))
-        .env("NATS_NKEY_FILE", site.path("worker.nk"));
+    let mut command = site.program("worker", arguments);
+    command.env("LOGGING_LEVEL", "trace");
     command
 }
 

@@ -4,7 +4,10 @@ use carla_rl::nats::{Connection, Link, round_trip};
 use futures_util::StreamExt;
 
 use super::site::{Site, forbidden};
-use crate::support::{INFER, MODEL, Native, PATIENCE, action, ask, error_of, observation, spec};
+use crate::{
+    command_line::json,
+    support::{INFER, MODEL, Native, PATIENCE, action, ask, error_of, observation, spec, until},
+};
 
 const HEALTH: &str = "policy.v1.health.lane-keeping.w1";
 const METRICS: &str = "policy.v1.metrics.lane-keeping.w1";
@@ -22,6 +25,19 @@ async fn a_worker_serves_a_simulator_and_leaves_without_loss() {
     assert_eq!((stopped.received, stopped.answered["ok"]), (2, 1));
 }
 
+#[tokio::test]
+async fn a_fleet_drives_in_a_secured_pool() {
+    let site = Site::start();
+    let worker = site.worker().start().await;
+    let arguments = ["fleet", "--vehicles", "4", "--duration", "500ms", "--json"];
+    let mut fleet = site.program("simulator", &arguments);
+    let output = tokio::task::spawn_blocking(move || fleet.output().unwrap()).await.unwrap();
+    let summary = json(&output);
+    assert_eq!((&summary["errors"], &summary["unanswered"]), (&0.into(), &0.into()));
+    assert!(summary["replies"].as_u64().unwrap() > 0);
+    worker.drain().await;
+}
+
 /// The broker ends the subscription at a count; what was delivered through it may be answered on.
 #[tokio::test]
 async fn replies_are_let_through_after_the_subscription_has_ended() {
@@ -33,7 +49,7 @@ async fn replies_are_let_through_after_the_subscription_has_ended() {
         tokio::spawn(async move { action(&simulator, &Native::one(&observation(i))).await })
     });
     let asking: Vec<_> = asking.collect();
-    crate::support::until("the device has one", || !gate.batches().is_empty()).await;
+    until("the device has one", || !gate.batches().is_empty()).await;
     worker.stop();
     // What can't be read is answered before the gate, and brings the count at which it ends nearer.
     while simulator.request(INFER, "".into()).await.is_ok() {}

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -16,7 +17,10 @@ use carla_rl::{
 };
 
 use super::authority::{Authority, Claim, Usage};
-use crate::support::{Builder, PATIENCE, TestBroker, example};
+use crate::{
+    command_line::{here, program},
+    support::{Builder, PATIENCE, TestBroker, example},
+};
 
 pub const ROLES: [&str; 3] = ["worker", "simulator", "observer"];
 /// What the broker's certificate is for.
@@ -62,6 +66,19 @@ impl Site {
 
     pub fn worker(&self) -> Builder {
         Builder::new(self.nats("worker"), &example())
+    }
+
+    /// The program with the role's settings in its environment.
+    pub fn program(&self, role: &str, arguments: &[&str]) -> Command {
+        let mut command = program(here(), arguments);
+        command
+            .env("NATS_URL", format!("tls://{HOST}:{}", self.broker.server.port))
+            .env("NATS_INBOX_PREFIX", format!("_INBOX_{role}"))
+            .env("NATS_TLS_CA_FILE", self.path("ca.pem"))
+            .env("NATS_TLS_CERT_FILE", self.path(&format!("{role}.pem")))
+            .env("NATS_TLS_KEY_FILE", self.path(&format!("{role}.key")))
+            .env("NATS_NKEY_FILE", self.path(&format!("{role}.nk")));
+        command
     }
 
     pub async fn connect(&self, role: &str) -> Connection {
