@@ -53,7 +53,8 @@ LABEL org.opencontainers.image.title="carla-rl-cuda" \
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates libcublas-13-0 libcurand-13-0 \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* \
+    && install --directory --owner=65532 --group=65532 /var/cache/cuda
 
 WORKDIR /
 COPY --from=build /src/target/release/carla-rl /carla-rl
@@ -64,11 +65,11 @@ COPY LICENSE /LICENSE
 # No trial start here, unlike the image for the CPU: the program links libcuda.so.1, which the
 # container toolkit brings in at run time.
 #
-# The driver keeps the kernels that it translates at the first start in CUDA_CACHE_PATH: with a
-# volume there, later starts are quick.
+# The driver translates the kernels for its GPU at the first start and keeps them in
+# CUDA_CACHE_PATH: with a volume there, later starts are quick.
 ENV SERVER_HOST=0.0.0.0 \
     MODEL_DEVICE=cuda \
-    CUDA_CACHE_PATH=/tmp/cuda \
+    CUDA_CACHE_PATH=/var/cache/cuda \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 EXPOSE 8080
