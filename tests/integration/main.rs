@@ -5,6 +5,7 @@ mod batching;
 mod broken;
 mod command_line;
 mod deployed;
+mod deployment;
 mod discrete;
 mod driving;
 mod errors;
