@@ -13,8 +13,9 @@ const OF_OTHERS: [&str; 3] =
 const PROFILES: [&str; 3] = ["default", "production", "mac-m4-max"];
 
 const COMPOSE: &str = "docker-compose.yml";
+const COMPOSE_CUDA: &str = "deploy/docker/compose.cuda.yml";
+const DOCKERFILES: [&str; 2] = ["Dockerfile", "deploy/docker/cuda.Dockerfile"];
 const KUBERNETES: &str = "deploy/kubernetes";
-const SYSTEMD: &str = "deploy/systemd";
 const UNIT: &str = "deploy/systemd/carla-rl@.service";
 const PLIST: &str = "deploy/launchd/org.carla-rl.worker.plist";
 
@@ -28,7 +29,7 @@ fn whoever_stops_a_worker_waits_longer_than_it_drains() {
         (PLIST, seconds(after_key("ExitTimeOut", "integer"))),
     ];
     for profile in PROFILES {
-        let drain = load(profile, BTreeMap::new()).settings.worker.drain_timeout;
+        let drain = load(profile, Variables::new()).settings.worker.drain_timeout;
         for (file, wait) in waits {
             assert!(Duration::from_secs(wait) > drain, "{file} with the profile {profile}");
         }
@@ -37,9 +38,11 @@ fn whoever_stops_a_worker_waits_longer_than_it_drains() {
 
 #[test]
 fn every_variable_is_a_settings_and_its_value_is_valid() {
-    for (file, variables) in environments() {
-        assert!(!variables.is_empty(), "{file}");
-        let (of_others, ours): (BTreeMap<_, _>, _) =
+    let environments = environments();
+    let known = environments.iter().map(|(_, variables)| variables.len()).sum::<usize>();
+    assert!(known > 30, "the variables are where this test looks for them");
+    for (file, variables) in environments {
+        let (of_others, ours): (Variables, _) =
             variables.into_iter().partition(|(name, _)| OF_OTHERS.contains(&name.as_str()));
         for name in ours.keys() {
             assert!(key::all().any(|key| &key.variable() == name), "{file}: {name}");
@@ -93,7 +96,7 @@ fn kubernetes_looks_at_a_worker_long_enough_before_it_gives_up() {
     let startup = pod("/spec/containers/0/startupProbe");
     let patience =
         startup["periodSeconds"].as_u64().unwrap() * startup["failureThreshold"].as_u64().unwrap();
-    let broker = load("production", BTreeMap::new()).settings.nats.connect_timeout.unwrap();
+    let broker = load("production", Variables::new()).settings.nats.connect_timeout.unwrap();
     assert!(Duration::from_secs(patience) > 2 * broker, "{patience} s");
 }
 
@@ -113,8 +116,8 @@ fn disruption_budget_and_network_policy_select_the_workers() {
 
 #[test]
 fn containers_listen_where_probes_and_prometheus_ask() {
-    let port = load("default", BTreeMap::new()).settings.server.port;
-    for file in ["Dockerfile", "deploy/docker/cuda.Dockerfile"] {
+    let port = load("default", Variables::new()).settings.server.port;
+    for file in DOCKERFILES {
         let text = read(file);
         assert!(text.contains(&format!("\nEXPOSE {port}\n")), "{file}");
         assert!(text.contains("SERVER_HOST=0.0.0.0"), "{file}");
@@ -143,56 +146,91 @@ fn workers_of_one_machine_have_ports_of_their_own() {
 
 #[test]
 fn profiles_that_deployment_files_name_are_there() {
-    for file in ["Dockerfile", "deploy/docker/cuda.Dockerfile", UNIT, PLIST] {
-        let words =
-            read(file).replace(['"', ',', '[', ']'], " ").replace("</string>", " </string>");
-        let words = words.replace("<string>", "");
-        let mut words = words.split_whitespace().filter(|word| *word != "</string>");
-        words.find(|word| *word == "--profile").unwrap();
-        let profile = words.next().unwrap();
+    for file in [DOCKERFILES[0], DOCKERFILES[1], UNIT, PLIST] {
+        let text = read(file);
+        let behind = text.split_once("--profile").unwrap().1;
+        // In a list of a Dockerfile, a command line, or an element of its own.
+        let behind =
+            behind.trim_start_matches("</string>").trim_start_matches(['"', ',']).trim_start();
+        let behind = behind.trim_start_matches("<string>").trim_start_matches('"');
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let profile = behind.split(|c| !is_name(c)).next().unwrap();
         assert!(root().join(format!("config/{profile}.yaml")).exists(), "{file}: {profile}");
     }
 }
 
-/// Of every deployment file that sets variables for a worker: its name, and what it sets.
-fn environments() -> Vec<(String, BTreeMap<String, String>)> {
-    let mut found = vec![
-        (COMPOSE.to_owned(), mapped(&yaml(COMPOSE)["services"]["worker"]["environment"])),
-        (format!("{KUBERNETES}/base/deployment.yaml"), listed(&pod("/spec/containers/0/env"))),
-        (PLIST.to_owned(), plist_variables()),
-        (UNIT.to_owned(), assignments(&unit("Environment"))),
-    ];
-    let fleet = mapped(&yaml(COMPOSE)["services"]["fleet"]["environment"]);
-    found.push((format!("{COMPOSE}, fleet"), fleet));
-    let override_ = "deploy/docker/compose.cuda.yml";
-    let worker = &yaml(override_)["services"]["worker"];
-    found.push((override_.to_owned(), mapped(&worker["environment"])));
-    for file in ["base", "overlays/cuda"].map(|f| format!("{KUBERNETES}/{f}/kustomization.yaml")) {
+type Variables = BTreeMap<String, String>;
+
+/// Of every deployment file that sets variables for the program: its name, and what it sets.
+fn environments() -> Vec<(String, Variables)> {
+    [in_compose(), in_dockerfiles(), in_kubernetes(), in_systemd(), vec![in_launchd()]].concat()
+}
+
+fn in_compose() -> Vec<(String, Variables)> {
+    [(COMPOSE, "worker"), (COMPOSE, "fleet"), (COMPOSE_CUDA, "worker")]
+        .map(|(file, service)| {
+            let variables = mapped(&yaml(file)["services"][service]["environment"]);
+            (format!("{file}, {service}"), variables)
+        })
+        .into()
+}
+
+/// Those of the last stage: of the others nothing stays.
+fn in_dockerfiles() -> Vec<(String, Variables)> {
+    DOCKERFILES
+        .map(|file| {
+            let text = read(file).replace("\\\n", " ");
+            let stage = text.rsplit_once("\nFROM ").unwrap().1;
+            let lines = stage.lines().filter_map(|line| line.strip_prefix("ENV "));
+            let pairs: Vec<_> = lines.flat_map(str::split_whitespace).collect();
+            (file.to_owned(), assignments(&pairs))
+        })
+        .into()
+}
+
+fn in_kubernetes() -> Vec<(String, Variables)> {
+    let maps = ["base", "overlays/cuda"].map(|folder| {
+        let file = format!("{KUBERNETES}/{folder}/kustomization.yaml");
         let literals = yaml(&file)["configMapGenerator"][0]["literals"].clone();
-        let lines: Vec<_> =
-            literals.as_array().unwrap().iter().map(|l| l.as_str().unwrap()).collect();
-        found.push((file.clone(), assignments(&lines)));
-    }
-    let patch = format!("{KUBERNETES}/components/nats-credentials/credentials.yaml");
-    let env = yaml(&patch).pointer("/spec/template/spec/containers/0/env").unwrap().clone();
-    found.push((patch, listed(&env)));
-    for entry in fs::read_dir(root().join(SYSTEMD).join("examples")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let file = format!("{SYSTEMD}/examples/{name}");
-        let text = read(&file);
-        let lines = if name.ends_with(".env") {
-            text.lines().collect()
-        } else {
-            values(&text, "Environment")
-        };
-        let lines: Vec<_> = lines.into_iter().filter(|line| !line.starts_with('#')).collect();
-        found.push((file, assignments(&lines)));
-    }
+        let lines: Vec<_> = literals.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        (file, assignments(&lines))
+    });
+    let pods = ["base/deployment", "components/nats-credentials/credentials"].map(|name| {
+        let file = format!("{KUBERNETES}/{name}.yaml");
+        let env = yaml(&file).pointer("/spec/template/spec/containers/0/env").unwrap().clone();
+        (file, listed(&env))
+    });
+    [maps, pods].concat()
+}
+
+fn in_systemd() -> Vec<(String, Variables)> {
+    let examples = fs::read_dir(root().join("deploy/systemd/examples")).unwrap();
+    let paths = examples.map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = paths
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let lines = match path.extension().unwrap() == "env" {
+                true => text.lines().filter(|line| !line.starts_with('#')).collect(),
+                false => values(&text, "Environment"),
+            };
+            (path.display().to_string(), assignments(&lines))
+        })
+        .collect();
+    found.push((UNIT.to_owned(), assignments(&unit("Environment"))));
     found
 }
 
+fn in_launchd() -> (String, Variables) {
+    let text = read(PLIST);
+    let dict = text.split_once("<key>EnvironmentVariables</key>").unwrap().1;
+    let dict = dict.split_once("</dict>").unwrap().0;
+    let names = dict.split("<key>").skip(1).map(|rest| rest.split_once('<').unwrap().0);
+    let pairs = names.map(|name| (name.to_owned(), after_key(name, "string").to_owned()));
+    (PLIST.to_owned(), pairs.collect())
+}
+
 /// The settings with these variables on top of a profile; that they are valid is the claim.
-fn load(profile: &str, variables: BTreeMap<String, String>) -> Loaded {
+fn load(profile: &str, variables: Variables) -> Loaded {
     let sources = Sources {
         profile: (profile != "default").then(|| profile.to_owned()),
         file: None,
@@ -226,22 +264,14 @@ fn after_key(key: &str, element: &str) -> &'static str {
     value.split_once('<').unwrap().0
 }
 
-fn plist_variables() -> BTreeMap<String, String> {
-    let dict = read(PLIST);
-    let dict = dict.split_once("<key>EnvironmentVariables</key>").unwrap().1;
-    let dict = dict.split_once("</dict>").unwrap().0;
-    let names = dict.split("<key>").skip(1).map(|rest| rest.split_once('<').unwrap().0);
-    names.map(|name| (name.to_owned(), after_key(name, "string").to_owned())).collect()
-}
-
 /// `NAME=value`, one each; systemd's specifiers stand for letters and paths.
-fn assignments(lines: &[&str]) -> BTreeMap<String, String> {
+fn assignments(lines: &[&str]) -> Variables {
     let pairs = lines.iter().map(|line| line.split_once('=').unwrap());
     pairs.map(|(name, value)| (name.to_owned(), value.replace('%', ""))).collect()
 }
 
 /// A mapping, where `${NAME:-default}` stands for its default.
-fn mapped(value: &Value) -> BTreeMap<String, String> {
+fn mapped(value: &Value) -> Variables {
     let text = |value: &Value| {
         let value = value.as_str().unwrap();
         let default = value.strip_prefix("${").and_then(|rest| rest.split_once(":-"));
@@ -251,7 +281,7 @@ fn mapped(value: &Value) -> BTreeMap<String, String> {
 }
 
 /// A list of `name` and `value`; a name for a pod is like `worker-7d9f-x2x`.
-fn listed(value: &Value) -> BTreeMap<String, String> {
+fn listed(value: &Value) -> Variables {
     let value_of = |entry: &Value| entry["value"].as_str().unwrap_or("worker-7d9f-x2x").to_owned();
     let entries = value.as_array().unwrap().iter();
     entries.map(|entry| (entry["name"].as_str().unwrap().to_owned(), value_of(entry))).collect()
