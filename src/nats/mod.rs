@@ -49,16 +49,35 @@ pub struct Connection {
 #[derive(Debug, Default)]
 pub struct Events {
     connects: AtomicU64,
-    pub disconnects: AtomicU64,
-    pub refusals: AtomicU64,
-    pub other_errors: AtomicU64,
-    pub lame_ducks: AtomicU64,
+    disconnects: AtomicU64,
+    refusals: AtomicU64,
+    other_errors: AtomicU64,
+    lame_ducks: AtomicU64,
     dropped: AtomicU64,
 }
 
 impl Events {
     pub fn reconnects(&self) -> u64 {
         self.connects.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    pub fn disconnects(&self) -> u64 {
+        self.disconnects.load(Ordering::Relaxed)
+    }
+
+    /// What the broker's permissions did not allow.
+    pub fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
+    }
+
+    /// Errors that the broker reported, but for refusals.
+    pub fn other_errors(&self) -> u64 {
+        self.other_errors.load(Ordering::Relaxed)
+    }
+
+    /// Announcements of the broker's end.
+    pub fn lame_ducks(&self) -> u64 {
+        self.lame_ducks.load(Ordering::Relaxed)
     }
 
     /// Messages that the client library dropped.
