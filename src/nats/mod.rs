@@ -107,18 +107,10 @@ pub async fn connect(nats: &settings::Nats, name: &str) -> Result<Connection, Fa
     let started = Instant::now();
     let mut said: Option<Instant> = None;
     loop {
-        let (events, receiver) = mpsc::unbounded_channel();
-        let counts = Arc::new(Events::default());
-        let options = options(nats, name, events, counts.clone())?;
-        let error = match options.connect(nats.servers.addresses()).await {
-            Ok(client) => return Ok(Connection { client, events: receiver, counts }),
-            Err(error) => error,
+        let reason = match attempt(nats, name).await? {
+            Ok(connection) => return Ok(connection),
+            Err(reason) => reason,
         };
-        if let Some(why) = refusal(&error) {
-            let broker = &nats.servers;
-            return Err(Failure::Configuration(format!("the broker at {broker}: {why}")));
-        }
-        let reason = reason(&error);
         if nats.connect_timeout.is_some_and(|limit| started.elapsed() >= limit) {
             // A broker that waits for the handshake says nothing to whoever waits for its words.
             let first = if nats.requires_tls() { ", nats.tls_first" } else { "" };
@@ -133,6 +125,34 @@ pub async fn connect(nats: &settings::Nats, name: &str) -> Result<Connection, Fa
             said = Some(Instant::now());
         }
         tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Connects at the first attempt or not at all: for a person who waits.
+///
+/// # Errors
+/// As [`connect`], but at once.
+pub async fn connect_once(nats: &settings::Nats, name: &str) -> Result<Connection, Failure> {
+    attempt(nats, name).await?.map_err(|reason| {
+        Failure::Unreachable(format!("no broker at {}: {reason} (nats.url)", nats.servers))
+    })
+}
+
+/// The inner error says why the broker could not be reached this time.
+async fn attempt(nats: &settings::Nats, name: &str) -> Result<Result<Connection, String>, Failure> {
+    let (events, receiver) = mpsc::unbounded_channel();
+    let counts = Arc::new(Events::default());
+    let options = options(nats, name, events, counts.clone())?;
+    let error = match options.connect(nats.servers.addresses()).await {
+        Ok(client) => return Ok(Ok(Connection { client, events: receiver, counts })),
+        Err(error) => error,
+    };
+    match refusal(&error) {
+        None => Ok(Err(reason(&error))),
+        Some(why) => {
+            let broker = &nats.servers;
+            Err(Failure::Configuration(format!("the broker at {broker}: {why}")))
+        }
     }
 }
 
