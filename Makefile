@@ -18,8 +18,9 @@ check:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
+# On a GPU: MODEL_DEVICE=metal MODEL_PRECISION=float16 make bench BENCH="--features metal forward"
 bench:
-	RAYON_NUM_THREADS=1 $(CARGO) bench --locked
+	RAYON_NUM_THREADS=1 $(CARGO) bench --locked $(BENCH)
 
 # The broker: $NATS_SERVER_BIN, one on the path, or fetched into .tools/.
 nats-server:

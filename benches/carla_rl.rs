@@ -1,7 +1,7 @@
 //! What a request costs on its way: reading it, batching it, the forward pass by batch size,
 //! writing the reply. Run with `make bench`; one table row is one benchmark.
 
-use std::{hint::black_box, path::Path, time::Duration};
+use std::{hint::black_box, path::Path, str::FromStr, time::Duration};
 
 use carla_rl::{
     artifact::Artifact,
@@ -26,7 +26,14 @@ fn example() -> ActorCritic {
     // `make bench` tells it, as the program itself does at its start.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("artifacts/lane-keeping/0.1.0");
     let artifact = Artifact::open(&folder).expect("the example is there");
-    artifact.verify(Device::Cpu, Precision::F32).expect("the example is sound").policy
+    let device = chosen("MODEL_DEVICE", Device::Cpu);
+    let precision = chosen("MODEL_PRECISION", Precision::F32);
+    artifact.verify(device, precision).expect("the example is sound on this device").policy
+}
+
+/// What the variable names, as it does for a worker.
+fn chosen<T: FromStr<Err = String>>(variable: &str, default: T) -> T {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a known name"))
 }
 
 fn forward(criterion: &mut Criterion) {

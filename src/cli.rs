@@ -21,6 +21,12 @@ pub enum Command {
     Fleet(FleetArgs),
     /// Start a broker, a worker and a fleet, and show what happens
     Demo(DemoArgs),
+    /// Watch the workers of a pool: state, rate, latency, queue
+    Top(TopArgs),
+    /// Ask a pool for actions, and show how long each takes and where
+    Ping(PingArgs),
+    /// Ask whether one worker is well, for container health checks: exit code 0 if so, 1 if not
+    Probe(ProbeArgs),
     /// Create, verify and list trained policies
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
@@ -80,6 +86,72 @@ pub struct FleetArgs {
     /// Form of the observations on the wire
     #[arg(long, value_enum, default_value_t = FormArg::Native)]
     pub form: FormArg,
+}
+
+#[derive(Args, Debug)]
+pub struct TopArgs {
+    /// Broker, like nats://127.0.0.1:4222 (environment: NATS_URL)
+    #[arg(long, value_name = "URL")]
+    pub nats_url: Option<String>,
+    /// Subject prefix of the pool (environment: NATS_PREFIX)
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// Name of the model whose workers to show, * for all
+    #[arg(long, value_name = "NAME", default_value = "*")]
+    pub model: String,
+    /// Listen for 2.5 seconds, print a table, and exit
+    #[arg(long)]
+    pub once: bool,
+    /// Print one object and nothing else on standard output
+    #[arg(long, requires = "once")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct PingArgs {
+    /// Broker, like nats://127.0.0.1:4222 (environment: NATS_URL)
+    #[arg(long, value_name = "URL")]
+    pub nats_url: Option<String>,
+    /// Subject prefix of the pool (environment: NATS_PREFIX)
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// Name of the model that the pool serves (environment: MODEL_NAME)
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Requests to send
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub count: u32,
+    /// Time from one request to the next, like 1s, 200ms
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub interval: Duration,
+    /// How long to wait for each answer; sent along as its deadline
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Print one object and nothing else on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("question").required(true))]
+pub struct ProbeArgs {
+    /// Is the process alive? (GET /livez)
+    #[arg(long, group = "question")]
+    pub live: bool,
+    /// Is it a member of the pool that takes requests? (GET /readyz)
+    #[arg(long, group = "question")]
+    pub ready: bool,
+    /// Has it loaded and warmed up its model? (GET /startupz)
+    #[arg(long, group = "question")]
+    pub started: bool,
+    /// Does its pool answer a request? (one request over the broker, as ping sends them)
+    #[arg(long, group = "question", conflicts_with = "url")]
+    pub answers: bool,
+    /// Where the worker answers, if not on its server.host and server.port
+    #[arg(long, value_name = "http://HOST:PORT")]
+    pub url: Option<String>,
+    #[command(flatten)]
+    pub settings: SettingsArgs,
 }
 
 #[derive(Args, Debug)]

@@ -11,6 +11,8 @@ pub enum Failure {
     Unreachable(String),
     /// A defect here, or a device that fails.
     Defect(String),
+    /// Not a failure of this command: the worker that it asked about is not well.
+    Unhealthy(String),
 }
 
 impl Failure {
@@ -19,6 +21,8 @@ impl Failure {
             Failure::Configuration(_) => 78,
             Failure::Unreachable(_) => 75,
             Failure::Defect(_) => 70,
+            // What container runtimes read as unhealthy.
+            Failure::Unhealthy(_) => 1,
         }
     }
 }
@@ -26,9 +30,10 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Configuration(why) | Failure::Unreachable(why) | Failure::Defect(why) => {
-                f.write_str(why)
-            }
+            Failure::Configuration(why)
+            | Failure::Unreachable(why)
+            | Failure::Defect(why)
+            | Failure::Unhealthy(why) => f.write_str(why),
         }
     }
 }

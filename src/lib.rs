@@ -12,6 +12,9 @@
 //! On the other side, [`fleet`] is a world of simulated vehicles that asks a pool what to do, and
 //! [`imitation`] trains the example policy for it.
 //!
+//! From outside, [`view`] shows how the workers of a pool say they are, and [`ping`] asks one for an
+//! action to see whether and how fast it answers.
+//!
 //! Around it: [`settings`], [`telemetry`], the [`cli`] and what its [`commands`] do, every
 //! [`failure`] with its exit code, and a [`broker`] of our own for demonstrations and tests.
 
@@ -30,12 +33,17 @@ pub mod failure;
 pub mod fleet;
 pub mod imitation;
 pub mod nats;
+pub mod ping;
 pub mod policy;
 pub mod settings;
 pub mod telemetry;
+pub mod view;
 pub mod wire;
 pub mod worker;
 
+#[cfg(test)]
+#[path = "../tests/integration/said.rs"]
+mod said;
 #[cfg(test)]
 #[path = "../tests/integration/tiny.rs"]
 mod tiny;

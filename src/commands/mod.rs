@@ -5,7 +5,10 @@ pub mod config;
 pub mod create;
 pub mod demo;
 pub mod fleet;
+pub mod ping;
+pub mod probe;
 mod sources;
+pub mod top;
 pub mod worker;
 
 pub use sources::load_settings;
@@ -40,6 +43,9 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Reference) => artifacts::written(config::reference(out)),
         Command::Fleet(arguments) => fleet::run(&arguments, out),
         Command::Demo(arguments) => demo::run(&arguments, out),
+        Command::Top(arguments) => top::run(&arguments, out),
+        Command::Ping(arguments) => ping::run(&arguments, out),
+        Command::Probe(arguments) => probe::run(&arguments),
         Command::Artifacts(ArtifactsCommand::Create(arguments)) => create::run(&arguments, out),
     }
 }

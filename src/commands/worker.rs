@@ -22,6 +22,7 @@ use crate::{
     batch,
     cli::WorkerArgs,
     failure::Failure,
+    nats,
     settings::{self, Settings},
     telemetry::{About, Monitor, Vitals, logs},
     worker::{self, Served, Setup, Stopped},
@@ -73,12 +74,7 @@ fn folder(model: &settings::Model) -> Result<PathBuf, ArtifactError> {
 
 fn check(settings: &Settings, out: &mut impl Write) -> Result<(), Failure> {
     let (artifact, verified) = open(&settings.model)?;
-    if let Some(file) = &settings.nats.credentials_file {
-        std::fs::File::open(file).map_err(|error| {
-            let file = file.display();
-            Failure::Configuration(format!("{file}: {error} (nats.credentials_file)"))
-        })?;
-    }
+    nats::check(&settings.nats)?;
     let line = soundness(&artifact, &verified, settings.model.precision);
     written(writeln!(out, "{line}"))
 }

@@ -95,6 +95,7 @@ impl Settings {
         let mut values = Values::new(&sections, &mut problems);
         let settings = Self::read(&mut values);
         limits::check_order(&mut values);
+        nats::check_pairs(&mut values);
         let shown = key::all().filter_map(|key| Shown::new(key, values.get(key)?)).collect();
         // No settings without a problem can't be: the defaults hold every key.
         match settings {

@@ -106,13 +106,24 @@ pub(super) fn shown(text: &str) -> String {
     text.parse::<Servers>().map_or_else(|_| redact(text), |servers| servers.to_string())
 }
 
-/// `text` with `***` for all between the first `://`, or the beginning, and the last `@`.
+/// `text` with `***` for all between the first `://`, or the beginning, and the last `@`; and for
+/// all of it if an nkey's seed stands in it.
 pub fn redact(text: &str) -> String {
+    if text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_seed) {
+        return "***".to_owned();
+    }
     let Some(end) = text.rfind('@') else {
         return text.to_owned();
     };
     let start = text[..end].find("://").map_or(0, |at| at + 3);
     format!("{}***{}", &text[..start], &text[end..])
+}
+
+/// Whether `text` has the form of an nkey's seed, or nearly: S, the kind of key, and the rest of
+/// it in base 32 (NATS, ADR-14).
+pub(super) fn is_seed(text: &str) -> bool {
+    let is_base32 = |c: char| matches!(c, 'A'..='Z' | '2'..='7');
+    text.starts_with('S') && text.len() >= 50 && text.chars().all(is_base32)
 }
 
 #[cfg(test)]
@@ -196,6 +207,7 @@ mod tests {
             ("u:p@a", "***@a"),
             ("nats://u:p@a,nats://u:p@b", "nats://***@b"),
             ("a@b://c", "***@b://c"),
+            ("key: SUAIO3FHUX5PNV2LQIIP7TZ3N4L7TX3W53MQGEIVYFIGA635OZCKEYHFLM.", "***"),
         ] {
             assert_eq!(redact(text), expected);
         }

@@ -1,7 +1,7 @@
 //! Every counter and gauge at one moment.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::Ordering,
     time::{Duration, SystemTime},
 };
 
@@ -82,19 +82,17 @@ fn requests(vitals: &Vitals) -> Vec<Figure> {
         of(&names::QUEUE_OLDEST_AGE, queue.oldest_ms / 1e3),
         of(&names::MAX_BATCH_SIZE, limit.batch_rows as f64),
     ];
-    let outcome =
-        |(name, count): (&&str, &u64)| Figure::new(&names::REQUESTS, &[model, name], *count as f64);
-    figures.extend(tally.outcomes().iter().map(outcome));
+    let outcome = |(name, count)| Figure::new(&names::REQUESTS, &[model, name], count as f64);
+    figures.extend(tally.outcomes().map(outcome));
     figures
 }
 
 fn batches(vitals: &Vitals) -> Vec<Figure> {
     let model = vitals.about.spec.model.as_str();
     let tally = vitals.tally();
-    let reason =
-        |(name, count): (&&str, &u64)| Figure::new(&names::BATCHES, &[model, name], *count as f64);
+    let reason = |(name, count)| Figure::new(&names::BATCHES, &[model, name], count as f64);
     let last = tally.last_batch.map_or(0.0, unix);
-    let mut figures: Vec<_> = tally.closed().iter().map(reason).collect();
+    let mut figures: Vec<_> = tally.closed().map(reason).collect();
     figures.push(Figure::new(&names::LAST_BATCH, &[model], last));
     figures
 }
@@ -174,19 +172,15 @@ fn connection(name: &str, watched: Option<&Watched>) -> Vec<Figure> {
     let both = |metric, label, count: u64| Figure::new(metric, &[name, label], count as f64);
     vec![
         of(&names::NATS_CONNECTED, u64::from(connected)),
-        of(&names::NATS_DISCONNECTS, event(|events| load(&events.disconnects))),
+        of(&names::NATS_DISCONNECTS, event(nats::Events::disconnects)),
         of(&names::NATS_RECONNECTS, event(nats::Events::reconnects)),
-        of(&names::NATS_LAME_DUCK, event(|events| load(&events.lame_ducks))),
+        of(&names::NATS_LAME_DUCK, event(nats::Events::lame_ducks)),
         of(&names::NATS_DROPPED, event(nats::Events::dropped)),
-        both(&names::NATS_ERRORS, "permission", event(|events| load(&events.refusals))),
-        both(&names::NATS_ERRORS, "other", event(|events| load(&events.other_errors))),
+        both(&names::NATS_ERRORS, "permission", event(nats::Events::refusals)),
+        both(&names::NATS_ERRORS, "other", event(nats::Events::other_errors)),
         both(&names::NATS_MESSAGES, "in", inward),
         both(&names::NATS_MESSAGES, "out", outward),
     ]
-}
-
-fn load(count: &AtomicU64) -> u64 {
-    count.load(Ordering::Relaxed)
 }
 
 fn process(host: &HostFigures) -> Vec<Figure> {

@@ -172,16 +172,15 @@ fn infer_stats<'a>(desk: &Desk, endpoint: Endpoint<'a>) -> EndpointStats<'a> {
     let tally = desk.vitals.tally();
     let time = (tally.request_duration.sum() * 1e9) as u64;
     let answered = tally.count(Outcome::Ok);
-    let ended: u64 = tally.outcomes().values().sum();
     EndpointStats {
         endpoint,
         num_requests: tally.received,
-        num_errors: ended - answered,
+        num_errors: tally.all_ended() - answered,
         last_error: tally.last_error.unwrap_or_default(),
         processing_time: time,
         average_processing_time: time.checked_div(answered).unwrap_or(0),
         data: BTreeMap::from([
-            ("batches", tally.closed().values().sum()),
+            ("batches", tally.closed().map(|(_, count)| count).sum()),
             ("queued_requests", queue.requests),
             ("queued_rows", queue.rows),
             ("inflight_requests", tally.open().saturating_sub(queue.requests)),

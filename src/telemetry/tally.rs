@@ -1,7 +1,7 @@
 //! What a worker has done so far, counted where it happens.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -17,8 +17,8 @@ pub struct Tally {
     pub request_bytes: u64,
     pub response_bytes: u64,
     pub malformed_traceparents: u64,
-    ended: BTreeMap<&'static str, u64>,
-    batches: BTreeMap<&'static str, u64>,
+    ended: [u64; Outcome::COUNT],
+    batches: [u64; Closed::ALL.len()],
     pub busy: Duration,
     pub device_errors: u64,
     pub device_panics: u64,
@@ -81,8 +81,8 @@ impl Tally {
             request_bytes: 0,
             response_bytes: 0,
             malformed_traceparents: 0,
-            ended: Outcome::all().map(|outcome| (outcome.name(), 0)).collect(),
-            batches: Closed::ALL.into_iter().map(|closed| (closed.name(), 0)).collect(),
+            ended: [0; Outcome::COUNT],
+            batches: [0; Closed::ALL.len()],
             busy: Duration::ZERO,
             device_errors: 0,
             device_panics: 0,
@@ -111,7 +111,7 @@ impl Tally {
 
     /// A request ended.
     pub fn ended(&mut self, outcome: Outcome) {
-        *self.ended.entry(outcome.name()).or_default() += 1;
+        self.ended[outcome.index()] += 1;
         if outcome != Outcome::Ok {
             self.last_error = Some(outcome.name());
         }
@@ -119,7 +119,7 @@ impl Tally {
 
     /// A batch was computed.
     pub fn computed(&mut self, batch: &Computed) {
-        *self.batches.entry(batch.closed.name()).or_default() += 1;
+        self.batches[batch.closed as usize] += 1;
         self.busy += batch.assemble + batch.forward;
         self.last_batch = Some(SystemTime::now());
         self.batch_size.record(batch.rows as f64);
@@ -134,22 +134,27 @@ impl Tally {
     }
 
     pub fn count(&self, outcome: Outcome) -> u64 {
-        self.outcomes()[outcome.name()]
+        self.ended[outcome.index()]
     }
 
     /// How many requests ended how.
-    pub fn outcomes(&self) -> &BTreeMap<&'static str, u64> {
-        &self.ended
+    pub fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Outcome::all().map(|outcome| (outcome.name(), self.count(outcome)))
     }
 
     /// How many batches were closed by what.
-    pub fn closed(&self) -> &BTreeMap<&'static str, u64> {
-        &self.batches
+    pub fn closed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Closed::ALL.into_iter().map(|closed| (closed.name(), self.batches[closed as usize]))
+    }
+
+    /// Requests that ended in whatever way.
+    pub fn all_ended(&self) -> u64 {
+        self.ended.iter().sum()
     }
 
     /// Requests taken and not yet ended.
     pub fn open(&self) -> u64 {
-        self.received.saturating_sub(self.ended.values().sum())
+        self.received.saturating_sub(self.all_ended())
     }
 
     /// To be called every [`super::vitals::TURN`].
@@ -196,9 +201,9 @@ impl Tally {
     fn counts(&self, at: Instant) -> Counts {
         Counts {
             at,
-            ended: self.ended.values().sum(),
+            ended: self.all_ended(),
             ok: self.count(Outcome::Ok),
-            batches: self.batches.values().sum(),
+            batches: self.batches.iter().sum(),
             rows: self.batch_size.sum(),
         }
     }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::tally::Tally;
 use crate::{
     batch::Limits,
-    nats::Connection,
+    nats::{self, Connection},
     wire::{Spec, State, health::QueueHealth},
 };
 
@@ -59,7 +59,8 @@ pub struct Vitals {
     beat: AtomicU64,
     /// When the batch that is being computed was begun, in µs; 0 if there is none.
     computing: AtomicU64,
-    dropped: Mutex<Dropped>,
+    dropped: Mutex<Growth>,
+    denied: Mutex<Growth>,
     /// Answers on the spec subject, and the time that they took, in ns.
     specs: AtomicU64,
     specs_ns: AtomicU64,
@@ -72,14 +73,24 @@ type Queue = Box<dyn Fn() -> QueueHealth + Send + Sync>;
 pub struct Watched {
     pub name: &'static str,
     pub client: async_nats::Client,
-    pub events: Arc<crate::nats::Events>,
+    pub events: Arc<nats::Events>,
 }
 
-/// Requests that the client library has dropped, and when their number last grew.
+/// A count of something bad, and when it last grew.
 #[derive(Default)]
-struct Dropped {
+struct Growth {
     count: u64,
     grew: Option<Instant>,
+}
+
+impl Growth {
+    /// Whether it has grown of late, now being at `count`.
+    fn is_recent(&mut self, count: u64) -> bool {
+        if count > self.count {
+            *self = Growth { count, grew: Some(Instant::now()) };
+        }
+        self.grew.is_some_and(|at| at.elapsed() < RECENT)
+    }
 }
 
 impl Vitals {
@@ -98,6 +109,7 @@ impl Vitals {
             beat: AtomicU64::new(0),
             computing: AtomicU64::new(0),
             dropped: Mutex::default(),
+            denied: Mutex::default(),
             specs: AtomicU64::new(0),
             specs_ns: AtomicU64::new(0),
         }
@@ -245,19 +257,16 @@ impl Vitals {
             1 => Some("the last batch failed".to_string()),
             _ => Some(format!("the last {failing} batches failed")),
         };
-        let dropped = self.recently_dropped().then(|| {
+        let requests = self.connection(nats::REQUESTS);
+        let dropped = requests.as_ref().map_or(0, |requests| requests.events.dropped());
+        let dropped = lock(&self.dropped).is_recent(dropped).then(|| {
             "more requests came at once than the client library holds: it dropped some".to_string()
         });
-        self.stuck().into_iter().chain(failing).chain(dropped).collect()
-    }
-
-    fn recently_dropped(&self) -> bool {
-        let now = self.connection(crate::nats::REQUESTS).map_or(0, |c| c.events.dropped());
-        let mut dropped = lock(&self.dropped);
-        if now > dropped.count {
-            *dropped = Dropped { count: now, grew: Some(Instant::now()) };
-        }
-        dropped.grew.is_some_and(|at| at.elapsed() < RECENT)
+        let denied = requests.map_or(0, |requests| requests.events.refusals());
+        let denied = lock(&self.denied).is_recent(denied).then(|| {
+            "the broker did not let us send a reply: look at this user's permissions".to_string()
+        });
+        self.stuck().into_iter().chain(failing).chain(dropped).chain(denied).collect()
     }
 
     fn since(&self, moment: &AtomicU64) -> Duration {

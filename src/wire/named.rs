@@ -115,10 +115,14 @@ fn read_number(node: &Node, feature: &str, field: &str) -> Result<f64, WireError
     Ok(value)
 }
 
-fn check_bounds(value: f64, name: &str, field: impl Fn() -> String) -> Result<(), WireError> {
+/// What the feature `name` may be, both ends included.
+pub fn bounds(name: &str) -> (f64, f64) {
     let known = BOUNDS.iter().find(|(known, ..)| *known == name);
-    let (low, high) =
-        known.map_or((f64::from(f32::MIN), f64::from(f32::MAX)), |(_, l, h)| (*l, *h));
+    known.map_or((f64::from(f32::MIN), f64::from(f32::MAX)), |(_, low, high)| (*low, *high))
+}
+
+fn check_bounds(value: f64, name: &str, field: impl Fn() -> String) -> Result<(), WireError> {
+    let (low, high) = bounds(name);
     // Written so that NaN fails it.
     if value >= low && value <= high {
         return Ok(());

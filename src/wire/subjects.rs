@@ -6,6 +6,8 @@ pub const ERROR_HEADER: &str = "Nats-Service-Error";
 pub const ERROR_CODE_HEADER: &str = "Nats-Service-Error-Code";
 /// Serve this version or refuse.
 pub const MODEL_VERSION_HEADER: &str = "Model-Version";
+/// Milliseconds that the sender will wait for, counted from sending.
+pub const DEADLINE_HEADER: &str = "Deadline-Ms";
 /// Echoed on the reply and written to the log.
 pub const REQUEST_ID_HEADER: &str = "Request-Id";
 

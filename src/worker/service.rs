@@ -186,6 +186,8 @@ impl Service {
     async fn on_link(&mut self, link: Link) -> Result<(), Failure> {
         match link {
             Link::Refused(why) => return Err(self.refused(&why).await),
+            // Logged where it was heard.
+            Link::Denied(_) => {}
             Link::Up if self.outbox.connected => {}
             Link::Up => {
                 tracing::info!("the broker is back");

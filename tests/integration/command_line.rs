@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::{MODEL, Native, TestBroker, action, example, observation};
 
 /// The program in `folder`, without settings from this process's surroundings.
-fn program(folder: &Path, arguments: &[&str]) -> Command {
+pub fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_carla-rl"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
     carla_rl::settings::key::all().for_each(|key| _ = command.env_remove(key.variable()));
@@ -22,24 +22,24 @@ fn program(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub fn run(folder: &Path, arguments: &[&str]) -> Output {
     program(folder, arguments).output().unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-fn json(output: &Output) -> Value {
+pub fn json(output: &Output) -> Value {
     assert!(output.status.success(), "{}", stderr(output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn here() -> &'static Path {
+pub fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -55,10 +55,12 @@ fn what_keeps_a_worker_from_starting_is_told_with_exit_code_78() {
     let empty = tempfile::tempdir().unwrap();
     let folder = example();
     let folder = folder.to_str().unwrap();
-    let cases: [(&[&str], &str); 8] = [
+    let cases: &[(&[&str], &str)] = &[
         (&["worker"], "artifacts: no artifacts here"),
         (&["worker", "--model", "nowhere/1.0.0"], "nowhere/1.0.0/model_card.yaml"),
+        #[cfg(not(feature = "cuda"))]
         (&["worker", "--model", folder, "--device", "cuda"], "--features cuda"),
+        #[cfg(not(feature = "metal"))]
         (&["worker", "--model", folder, "--device", "mps"], "--features metal"),
         (
             &["worker", "--model", folder, "--device", "tpu"],
@@ -68,7 +70,7 @@ fn what_keeps_a_worker_from_starting_is_told_with_exit_code_78() {
         (&["worker", "--model", folder, "--profile", "staging"], "staging"),
         (&["worker", "--model", folder, "--nats-url", "http://x"], "nats.url"),
     ];
-    for (arguments, told) in cases {
+    for &(arguments, told) in cases {
         let output = run(empty.path(), arguments);
         assert_eq!(output.status.code(), Some(78), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(told), "{arguments:?}: {}", stderr(&output));
@@ -188,7 +190,7 @@ fn settings_are_shown_with_their_origin_and_checked() {
 }
 
 /// A worker process that has said it is ready, and the rest of what it logs.
-struct Process {
+pub struct Process {
     child: Child,
     log: BufReader<std::process::ChildStderr>,
     /// What has been read of it.
@@ -196,11 +198,11 @@ struct Process {
 }
 
 impl Process {
-    fn start(broker: &TestBroker) -> Self {
+    pub fn start(broker: &TestBroker) -> Self {
         Self::of(&mut program(here(), &["worker", "--nats-url", &broker.server.url()]))
     }
 
-    fn of(command: &mut Command) -> Self {
+    pub fn of(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut process = Self { child, log, seen: String::new() };
@@ -208,7 +210,7 @@ impl Process {
         process
     }
 
-    fn wait_for(&mut self, text: &str) {
+    pub fn wait_for(&mut self, text: &str) {
         let mut line = String::new();
         while !line.contains(text) {
             line.clear();
@@ -217,13 +219,13 @@ impl Process {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     /// The exit code and what was logged before.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub fn end(mut self) -> (Option<i32>, String) {
         self.log.read_to_string(&mut self.seen).unwrap();
         (self.child.wait().unwrap().code(), std::mem::take(&mut self.seen))
     }

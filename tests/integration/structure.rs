@@ -19,6 +19,10 @@ const PURE_FLEET: [&str; 10] = [
     "vehicle",
     "world",
 ];
+const PURE_VIEW: [&str; 12] = [
+    "browser", "column", "detail", "figures", "history", "pool", "report", "screen", "series",
+    "summary", "watch", "worker",
+];
 const IMPURE: [&str; 6] = ["tokio", "async_nats", "candle", "metrics::", "Instant", "SystemTime"];
 
 fn root() -> &'static Path {
@@ -36,7 +40,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 fn pure_rooms_mention_no_runtime_no_device_and_no_clock() {
     let rooms = PURE.iter().flat_map(|room| sources(&root().join(room)));
     let fleet = PURE_FLEET.iter().map(|file| root().join(format!("src/fleet/{file}.rs")));
-    let files: Vec<_> = rooms.chain(fleet).collect();
+    let view = PURE_VIEW.iter().map(|file| root().join(format!("src/view/{file}.rs")));
+    let files: Vec<_> = rooms.chain(fleet).chain(view).collect();
     assert!(files.len() > 20, "the rooms are where this test looks for them");
     for file in files {
         let text = fs::read_to_string(&file).unwrap();

@@ -17,7 +17,7 @@ use carla_rl::{
         Policy,
         device::{Device, Precision},
     },
-    settings::{Limits, Nats},
+    settings::{Limits, Nats, nats::Tls},
     telemetry::{About, Vitals},
     wire::{
         Encoding, Scalar, Spec, State,
@@ -68,7 +68,10 @@ impl TestBroker {
         Nats {
             servers: self.server.url().parse().unwrap(),
             prefix: "policy".into(),
+            inbox_prefix: "_INBOX".into(),
             credentials_file: None,
+            nkey_file: None,
+            tls: Tls::default(),
             connect_timeout: Some(PATIENCE),
             ping_interval: Duration::from_secs(10),
         }

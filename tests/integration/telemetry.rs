@@ -4,13 +4,13 @@ use std::{
     collections::BTreeSet,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
 };
 
 use async_nats::{Client, Subscriber};
 use carla_rl::{
     settings::Server,
-    telemetry::{Monitor, names},
+    telemetry::{Monitor, Vitals, names},
     wire::{Health, Snapshot, State},
 };
 use futures_util::StreamExt;
@@ -237,6 +237,43 @@ async fn probes_tell_a_start_a_lost_broker_and_a_drain_apart() {
     until("it is ready again", || status("/readyz") == 200).await;
     worker.drain().await;
     assert_eq!(get(&http, "/readyz"), (503, "stopped\n".to_string()));
+    tokio::task::spawn_blocking(|| monitor.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_batch_without_end_ends_liveness_and_its_end_brings_it_back() {
+    let broker = TestBroker::start();
+    let client = broker.client().await;
+    let (worker, gate) = broker.worker().start_gated().await;
+    let watched = Watched::of(worker, &broker);
+    let body = Native::one(&observation(1)).encode();
+    client.publish_with_reply(INFER, client.new_inbox(), body.into()).await.unwrap();
+    client.flush().await.unwrap();
+    until("the worker counts as stuck", || watched.get("/livez").0 == 503).await;
+    let (status, health) = watched.get("/healthz");
+    assert_eq!(status, 503);
+    assert!(health.contains("degraded") && health.contains("computed one batch for"), "{health}");
+    assert_eq!((watched.get("/readyz").0, watched.get("/startupz").0), (503, 200));
+    gate.open();
+    until("it lives again", || watched.get("/livez").0 == 200).await;
+    watched.stop().await;
+}
+
+#[tokio::test]
+async fn a_serving_thread_that_stands_still_ends_liveness() {
+    let broker = TestBroker::start();
+    let worker = broker.worker().start().await;
+    let about = worker.vitals.about.clone();
+    worker.drain().await;
+    // A worker whose thread has made one turn, and no other.
+    let vitals = Arc::new(Vitals::new(about));
+    vitals.enter(State::Ready);
+    vitals.beat();
+    let mut monitor = Monitor::start(Some(&anywhere())).unwrap();
+    monitor.watch(vitals, &broker.nats());
+    let http = monitor.http().to_string();
+    until("it counts as stuck", || get(&http, "/livez").0 == 503).await;
+    assert!(get(&http, "/livez").1.contains("has made no turn"));
     tokio::task::spawn_blocking(|| monitor.stop()).await.unwrap();
 }
 

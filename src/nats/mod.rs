@@ -1,5 +1,8 @@
 //! Connections to the broker: the first one with patience, later ones by the client library.
 
+mod login;
+mod tls;
+
 use std::{
     sync::{
         Arc,
@@ -8,14 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use crate::{
-    failure::Failure,
-    settings::{self, servers::Login},
-};
+use crate::{failure::Failure, settings};
 
 /// Between two attempts at the start.
 const RETRY: Duration = Duration::from_millis(500);
@@ -49,16 +49,35 @@ pub struct Connection {
 #[derive(Debug, Default)]
 pub struct Events {
     connects: AtomicU64,
-    pub disconnects: AtomicU64,
-    pub refusals: AtomicU64,
-    pub other_errors: AtomicU64,
-    pub lame_ducks: AtomicU64,
+    disconnects: AtomicU64,
+    refusals: AtomicU64,
+    other_errors: AtomicU64,
+    lame_ducks: AtomicU64,
     dropped: AtomicU64,
 }
 
 impl Events {
     pub fn reconnects(&self) -> u64 {
         self.connects.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    pub fn disconnects(&self) -> u64 {
+        self.disconnects.load(Ordering::Relaxed)
+    }
+
+    /// What the broker's permissions did not allow.
+    pub fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
+    }
+
+    /// Errors that the broker reported, but for refusals.
+    pub fn other_errors(&self) -> u64 {
+        self.other_errors.load(Ordering::Relaxed)
+    }
+
+    /// Announcements of the broker's end.
+    pub fn lame_ducks(&self) -> u64 {
+        self.lame_ducks.load(Ordering::Relaxed)
     }
 
     /// Messages that the client library dropped.
@@ -75,34 +94,28 @@ pub enum Link {
     Down,
     /// We may not subscribe to something.
     Refused(String),
+    /// We may not publish something: a reply or a report is lost, and nobody else is told.
+    Denied(String),
 }
 
 /// Connects, waiting for a broker that is not there yet.
 ///
 /// # Errors
-/// [`Failure::Unreachable`] after `nats.connect_timeout_s`; [`Failure::Configuration`] if the
-/// broker refuses our credentials.
+/// [`Failure::Unreachable`] after `nats.connect_timeout_s`; [`Failure::Configuration`] if a file is
+/// not what it should be, the broker refuses our credentials, or TLS fails.
 pub async fn connect(nats: &settings::Nats, name: &str) -> Result<Connection, Failure> {
     let started = Instant::now();
     let mut said: Option<Instant> = None;
     loop {
-        let (events, receiver) = mpsc::unbounded_channel();
-        let counts = Arc::new(Events::default());
-        let options = options(nats, name, events, counts.clone()).await?;
-        let error = match options.connect(nats.servers.addresses()).await {
-            Ok(client) => return Ok(Connection { client, events: receiver, counts }),
-            Err(error) => error,
+        let reason = match attempt(nats, name).await? {
+            Ok(connection) => return Ok(connection),
+            Err(reason) => reason,
         };
-        let reason = reason(&error);
-        if is_refusal(error.kind()) {
-            return Err(Failure::Configuration(format!(
-                "the broker at {} refuses us: {reason} (nats.url, nats.credentials_file)",
-                nats.servers
-            )));
-        }
         if nats.connect_timeout.is_some_and(|limit| started.elapsed() >= limit) {
+            // A broker that waits for the handshake says nothing to whoever waits for its words.
+            let first = if nats.requires_tls() { ", nats.tls_first" } else { "" };
             return Err(Failure::Unreachable(format!(
-                "no broker at {} after {:.0} s: {reason} (nats.url, nats.connect_timeout_s)",
+                "no broker at {} after {:.0} s: {reason} (nats.url, nats.connect_timeout_s{first})",
                 nats.servers,
                 started.elapsed().as_secs_f64()
             )));
@@ -112,6 +125,34 @@ pub async fn connect(nats: &settings::Nats, name: &str) -> Result<Connection, Fa
             said = Some(Instant::now());
         }
         tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Connects at the first attempt or not at all: for a person who waits.
+///
+/// # Errors
+/// As [`connect`], but at once.
+pub async fn connect_once(nats: &settings::Nats, name: &str) -> Result<Connection, Failure> {
+    attempt(nats, name).await?.map_err(|reason| {
+        Failure::Unreachable(format!("no broker at {}: {reason} (nats.url)", nats.servers))
+    })
+}
+
+/// The inner error says why the broker could not be reached this time.
+async fn attempt(nats: &settings::Nats, name: &str) -> Result<Result<Connection, String>, Failure> {
+    let (events, receiver) = mpsc::unbounded_channel();
+    let counts = Arc::new(Events::default());
+    let options = options(nats, name, events, counts.clone())?;
+    let error = match options.connect(nats.servers.addresses()).await {
+        Ok(client) => return Ok(Ok(Connection { client, events: receiver, counts })),
+        Err(error) => error,
+    };
+    match refusal(&error) {
+        None => Ok(Err(reason(&error))),
+        Some(why) => {
+            let broker = &nats.servers;
+            Err(Failure::Configuration(format!("the broker at {broker}: {why}")))
+        }
     }
 }
 
@@ -134,7 +175,15 @@ pub async fn round_trip(client: &Client) -> Result<(), String> {
     }
 }
 
-async fn options(
+/// Whether we could connect, as far as our own files tell.
+///
+/// # Errors
+/// [`Failure::Configuration`] with the file, what is wrong with it, and its setting.
+pub fn check(nats: &settings::Nats) -> Result<(), Failure> {
+    options(nats, "", mpsc::unbounded_channel().0, Arc::default()).map(|_| ())
+}
+
+fn options(
     nats: &settings::Nats,
     name: &str,
     events: mpsc::UnboundedSender<Link>,
@@ -142,6 +191,7 @@ async fn options(
 ) -> Result<ConnectOptions, Failure> {
     let options = ConnectOptions::new()
         .name(name)
+        .custom_inbox_prefix(&nats.inbox_prefix)
         .ping_interval(nats.ping_interval)
         .client_capacity(COMMANDS)
         .subscription_capacity(MESSAGES)
@@ -153,18 +203,7 @@ async fn options(
             }
             std::future::ready(())
         });
-    // The library does not read it from the address.
-    let options = match nats.servers.login() {
-        None => options,
-        Some(Login::Token(token)) => options.token(token),
-        Some(Login::User { name, password }) => options.user_and_password(name, password),
-    };
-    match &nats.credentials_file {
-        None => Ok(options),
-        Some(file) => options.credentials_file(file).await.map_err(|error| {
-            Failure::Configuration(format!("{}: {error} (nats.credentials_file)", file.display()))
-        }),
-    }
+    tls::add(login::add(options, nats)?, nats)
 }
 
 /// The library asks before the very first attempt, too: that one need not wait.
@@ -193,7 +232,7 @@ fn heard(event: &Event, counts: &Events) -> Option<Link> {
         Event::SlowConsumer(_) => count_dropped(counts),
         Event::ServerError(error) => {
             tracing::error!(%error, "the broker reports an error");
-            return heard_error(&error.to_string(), counts);
+            return violation(error.to_string(), counts);
         }
         Event::LameDuckMode => {
             tracing::warn!("the broker is about to shut down");
@@ -204,15 +243,6 @@ fn heard(event: &Event, counts: &Events) -> Option<Link> {
     None
 }
 
-fn heard_error(error: &str, counts: &Events) -> Option<Link> {
-    let is_refusal = error.to_ascii_lowercase().contains("permissions violation");
-    let count = if is_refusal { &counts.refusals } else { &counts.other_errors };
-    count.fetch_add(1, Ordering::Relaxed);
-    error
-        .contains("Permissions Violation for Subscription")
-        .then(|| Link::Refused(error.to_string()))
-}
-
 /// There is an event for each message, in a flood; so each line stands for as many as all before.
 fn count_dropped(counts: &Events) {
     let messages = counts.dropped.fetch_add(1, Ordering::Relaxed) + 1;
@@ -221,9 +251,28 @@ fn count_dropped(counts: &Events) {
     }
 }
 
-fn is_refusal(kind: ConnectErrorKind) -> bool {
-    use ConnectErrorKind::{Authentication, AuthorizationViolation, ServerParse};
-    matches!(kind, Authentication | AuthorizationViolation | ServerParse)
+fn violation(error: String, counts: &Events) -> Option<Link> {
+    let link = if error.contains("Permissions Violation for Subscription") {
+        Some(Link::Refused(error))
+    } else {
+        error.contains("Permissions Violation for Publish").then_some(Link::Denied(error))
+    };
+    let count = if link.is_some() { &counts.refusals } else { &counts.other_errors };
+    count.fetch_add(1, Ordering::Relaxed);
+    link
+}
+
+/// Why another attempt would end in the same way, with the settings to look at.
+fn refusal(error: &ConnectError) -> Option<String> {
+    use ConnectErrorKind::{Authentication, AuthorizationViolation, ServerParse, Tls};
+    match error.kind() {
+        Authentication | AuthorizationViolation | ServerParse => Some(format!(
+            "it refuses us: {} (nats.url, nats.credentials_file, nats.nkey_file)",
+            reason(error)
+        )),
+        Tls => Some(format!("{} (nats.url, nats.tls_ca_file)", reason(error))),
+        _ => tls::refusal(error),
+    }
 }
 
 /// The innermost cause: the library's own words hide it.

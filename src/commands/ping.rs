@@ -1,0 +1,143 @@
+//! `carla-rl ping`: whether and how fast a pool answers.
+
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
+
+use async_nats::Client;
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{artifacts::written, fleet};
+use crate::{
+    cli::PingArgs,
+    failure::Failure,
+    nats,
+    ping::{Report, Target, Times, report::Outcome},
+    settings::Settings,
+    wire::Spec,
+};
+
+/// Round trips to the broker alone.
+const BARE: usize = 5;
+
+/// # Errors
+/// No broker, no worker, or a request that was not answered with an action.
+pub fn run(arguments: &PingArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let settings = fleet::settings(&[
+        ("--nats-url", "nats.url", arguments.nats_url.clone()),
+        ("--prefix", "nats.prefix", arguments.prefix.clone()),
+        ("--model", "model.name", arguments.model.clone()),
+    ])?;
+    let runtime = fleet::runtime()?;
+    let report = runtime.block_on(ping(&settings, arguments, out));
+    // A name server that hangs must not keep us.
+    runtime.shutdown_background();
+    let report = report?;
+    match arguments.json {
+        true => written(writeln!(out, "{:#}", serde_json::json!(report)))?,
+        false => written(writeln!(out, "{}", report.line()))?,
+    }
+    judge(&report)
+}
+
+async fn ping(
+    Settings { nats, model, .. }: &Settings,
+    arguments: &PingArgs,
+    out: &mut impl Write,
+) -> Result<Report, Failure> {
+    let stop = fleet::stop_on_signal()?;
+    let client = nats::connect_once(nats, "ping").await?.client;
+    let broker = bare_round_trips(&client).await?;
+    let limit = arguments.timeout;
+    let target = Target::find(client, &nats.prefix, &model.name, limit).await?;
+    if !arguments.json {
+        let Spec { model, model_version, weights, device, precision, .. } = &target.spec;
+        let subject = &target.subject;
+        written(writeln!(
+            out,
+            "{subject}: {model} {model_version} ({weights}), {device} {precision}"
+        ))?;
+        written(writeln!(out, "broker alone: {broker}"))?;
+    }
+    let replies = ask(&target, arguments, stop, out).await?;
+    Ok(Report::new(&target.subject, &target.spec, broker, replies))
+}
+
+/// Until all are sent or somebody stops it.
+async fn ask(
+    target: &Target,
+    arguments: &PingArgs,
+    mut stop: watch::Receiver<bool>,
+    out: &mut impl Write,
+) -> Result<Vec<Outcome>, Failure> {
+    let mut ticks = interval(arguments.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut replies = Vec::new();
+    for number in 1..=arguments.count {
+        let asked = async {
+            ticks.tick().await;
+            Outcome::from(target.ask(arguments.timeout).await)
+        };
+        let outcome = tokio::select! {
+            outcome = asked => outcome,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        if !arguments.json {
+            written(writeln!(out, "{number:>3}  {outcome}"))?;
+        }
+        replies.push(outcome);
+    }
+    Ok(replies)
+}
+
+async fn bare_round_trips(client: &Client) -> Result<Times, Failure> {
+    let mut durations = Vec::new();
+    for _ in 0..BARE {
+        let sent = Instant::now();
+        nats::round_trip(client).await.map_err(Failure::Unreachable)?;
+        durations.push(sent.elapsed());
+    }
+    Times::of_durations(&durations).ok_or_else(|| Failure::Defect("nothing was measured".into()))
+}
+
+fn judge(report: &Report) -> Result<(), Failure> {
+    let first = report.replies.iter().find_map(|outcome| match outcome {
+        Outcome::Trouble { error } => Some(error),
+        Outcome::Answer(_) => None,
+    });
+    match first {
+        None => Ok(()),
+        Some(trouble) => Err(Failure::Unreachable(format!(
+            "{} of {} requests got no action: {}: {}",
+            report.errors, report.sent, trouble.code, trouble.message
+        ))),
+    }
+}
+
+/// One request, for whoever only wants to know whether an action comes. All of it within `limit`.
+///
+/// # Errors
+/// [`Failure::Unreachable`] if none came; [`Failure::Configuration`] if none could.
+pub async fn once(
+    nats: &crate::settings::Nats,
+    model: &str,
+    limit: Duration,
+) -> Result<(), Failure> {
+    let asked = async {
+        let client = nats::connect_once(nats, "probe").await?.client;
+        let target = Target::find(client, &nats.prefix, model, limit).await?;
+        let answer = target.ask(limit).await;
+        answer.map_err(|why| Failure::Unreachable(format!("{}: {}", why.code, why.message)))
+    };
+    match tokio::time::timeout(limit, asked).await {
+        Ok(answer) => answer.map(|_| ()),
+        Err(_) => Err(Failure::Unreachable(format!(
+            "model {model} did not answer at {} within {limit:?}",
+            nats.servers
+        ))),
+    }
+}

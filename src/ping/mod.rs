@@ -1,0 +1,12 @@
+//! Asking a pool for actions to see whether and how fast it answers: `carla-rl ping` and
+//! `carla-rl probe --answers`.
+//!
+//! [`observation`] makes a valid observation up from the pool's spec, [`target`] is a pool that is
+//! asked with it, [`report`] what came of that.
+
+pub mod observation;
+pub mod report;
+pub mod target;
+
+pub use report::{Report, Times};
+pub use target::{Answer, Target, Trouble};
