@@ -121,7 +121,10 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     let lines = shell
         .flat_map(|block| block.replace("\\\n", " ").lines().map(String::from).collect::<Vec<_>>());
     let steps = lines.flat_map(|line| steps(&words(&line)));
-    steps.filter(|step| step.iter().any(|word| is_program(word))).filter(starts).collect()
+    steps
+        .filter(|step| step.iter().any(|word| is_program(word)))
+        .filter(|step| starts(step))
+        .collect()
 }
 
 /// Parts of a line between the shell's operators.
@@ -131,7 +134,7 @@ fn steps(words: &[String]) -> Vec<Vec<String>> {
 }
 
 /// Whether the program is what the step runs, not an argument of something else.
-fn starts(step: &Vec<String>) -> bool {
+fn starts(step: &[String]) -> bool {
     step.iter().find(|word| assignment(word).is_none()).is_some_and(|word| is_program(word))
 }
 
