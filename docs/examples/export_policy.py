@@ -42,7 +42,6 @@ def write(folder, *, algorithm, description, observation_space, action_space, ac
     normalize: None, or (mean, var, epsilon, clip).
     """
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True)
     tensors, golden = {}, {"observations": observations, "head": head}
     policy = {
         "observation_space": space(observation_space),
@@ -62,6 +61,7 @@ def write(folder, *, algorithm, description, observation_space, action_space, ac
         mean, var, epsilon, clip = normalize
         tensors["observation.mean"], tensors["observation.var"] = mean.ravel(), var.ravel()
         policy["normalize"] = {"epsilon": float(epsilon), "clip": float(clip)}
+    folder.mkdir(parents=True)
     for name, content in [("model.safetensors", tensors), ("golden.safetensors", golden)]:
         save_file({key: np.ascontiguousarray(array(of)) for key, of in content.items()}, folder / name)
     card = {
@@ -93,7 +93,8 @@ def activation(module):
     """The one activation between the layers."""
     others = {type(layer) for layer in module.modules()} - {nn.Linear, nn.Sequential, nn.Flatten}
     if len(others) > 1 or not others <= ACTIVATIONS.keys():
-        raise SystemExit(f"expected linear layers with one of {list(ACTIVATIONS)}, got {others}")
+        names = ", ".join(sorted(layer.__name__ for layer in others))
+        raise SystemExit(f"expected one of {', '.join(ACTIVATIONS.values())} between layers, got {names}")
     return ACTIVATIONS[others.pop()] if others else "tanh"
 
 
