@@ -21,7 +21,7 @@ const PURE_FLEET: [&str; 10] = [
 ];
 const PURE_VIEW: [&str; 12] = [
     "browser", "column", "detail", "figures", "history", "pool", "report", "screen", "series",
-    "summary", "watch", "worker",
+    "summary", "watch", "member",
 ];
 const IMPURE: [&str; 6] = ["tokio", "async_nats", "candle", "metrics::", "Instant", "SystemTime"];
 
