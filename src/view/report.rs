@@ -25,7 +25,7 @@ pub fn table(watch: &Watch, now: Moment) -> String {
 }
 
 /// The same for scripts: `summary`, `not_understood` and `workers`, each of which has the keys of
-/// its health message and those of [`Further`].
+/// its health message and what else a reader knows of it.
 ///
 /// # Errors
 /// What the JSON writer says.

@@ -15,7 +15,7 @@ use rustix::{
 
 use crate::support::until;
 
-/// What a terminal does to show the other screen, and to come back from it.
+/// Ends the second screen, on which a live view draws, and shows the first one as it was.
 pub const LEAVE: &str = "\x1b[?1049l";
 
 pub struct Terminal {
