@@ -16,6 +16,8 @@ mod observability;
 mod ping;
 mod probe;
 mod promql;
+#[cfg(feature = "otlp")]
+mod protobuf;
 mod round_trip;
 mod said;
 mod security;
@@ -26,3 +28,5 @@ mod telemetry;
 mod terminal;
 mod tiny;
 mod top;
+#[cfg(feature = "otlp")]
+mod traces;
