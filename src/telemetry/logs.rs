@@ -9,7 +9,9 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
+    time::Duration,
 };
 
 use tracing::{Level, Metadata, Subscriber};
@@ -30,6 +32,8 @@ use crate::settings::{LogFormat, Logging};
 
 /// Lines that may wait for one destination: some megabytes, and seconds of a loud worker.
 const WAITING_LINES: usize = 8192;
+/// How long the end of the process waits for a standard error that takes nothing.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Says what was left out, then writes out what is still buffered, when it is dropped.
 pub struct Guard {
@@ -121,6 +125,18 @@ fn filter<S: Subscriber>(level: Targets, repeats: Repeats) -> impl Filter<S> {
 /// The client library's finer lines hold the broker's address with its password.
 fn is_discreet(metadata: &Metadata<'_>) -> bool {
     !metadata.target().starts_with("async_nats") || *metadata.level() <= Level::INFO
+}
+
+/// Writes to standard error past the logs, just before the process ends; not if that takes nothing.
+pub fn last_words(text: String) {
+    let (said, hear) = mpsc::channel();
+    let speak = move || {
+        eprintln!("{text}");
+        let _ = said.send(());
+    };
+    if std::thread::Builder::new().name("last words".into()).spawn(speak).is_ok() {
+        let _ = hear.recv_timeout(LAST_WORDS);
+    }
 }
 
 fn background(writer: impl Write + Send + 'static) -> (NonBlocking, Lost, WorkerGuard) {

@@ -12,6 +12,7 @@ mod errors;
 mod gate;
 mod leaving;
 mod lifecycle;
+mod logs;
 mod observability;
 mod ping;
 mod probe;
