@@ -12,7 +12,7 @@ demo: nats-server
 test: nats-server
 	NATS_SERVER_BIN="$$(scripts/nats-server)" $(CARGO) test --locked
 
-# What a build with the exporter of spans adds: some eighty crates, and the tests of traces.
+# The tests of what only a build with the exporter of spans has.
 test-otlp:
 	$(CARGO) test --locked --features otlp --lib telemetry
 	$(CARGO) test --locked --features otlp --test integration traces

@@ -27,6 +27,7 @@ mod supervisor;
 pub mod tally;
 pub mod traces;
 pub mod vitals;
+mod windows;
 
 pub use monitor::Monitor;
 pub use outcome::Outcome;

@@ -1,7 +1,6 @@
 //! Log lines that come again and again: of each kind a few are written, the rest is counted.
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -13,17 +12,13 @@ use std::{
 
 use tracing::{
     Event, Level, Metadata,
-    callsite::Identifier,
     field::{Field, Visit},
     level_filters::LevelFilter,
     subscriber::Interest,
 };
 use tracing_subscriber::layer::{Context, Filter};
 
-/// Lines of a kind that are written within [`WINDOW`].
-const LINES: u64 = 10;
-/// Counted from the first line of a kind.
-const WINDOW: Duration = Duration::from_secs(10);
+use super::windows::{Kind, Kinds, LeftOut, Verdict};
 
 /// Leaves out repeats. Lines are of one kind if the same place in the source wrote them, with the
 /// same `outcome` if they have one. Debug lines all stay: who asks for them looks for a certain one.
@@ -35,42 +30,6 @@ struct Shared {
     kinds: Mutex<Kinds>,
     changed: Condvar,
     left_out: AtomicU64,
-}
-
-#[derive(Default)]
-struct Kinds {
-    windows: HashMap<Kind, Window>,
-    closed: bool,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Kind {
-    callsite: Identifier,
-    outcome: String,
-}
-
-struct Window {
-    since: Duration,
-    lines: u64,
-    left_out: Option<LeftOut>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Verdict {
-    Write,
-    LeaveOut {
-        /// In its window.
-        first: bool,
-    },
-}
-
-/// What is said of lines that were left out.
-#[derive(Debug, PartialEq)]
-struct LeftOut {
-    level: Level,
-    message: String,
-    outcome: String,
-    lines: u64,
 }
 
 impl Repeats {
@@ -150,38 +109,6 @@ impl Drop for Reporter {
         }
         let rest = self.repeats.kinds().pass(Duration::MAX);
         rest.iter().for_each(LeftOut::write);
-    }
-}
-
-impl Kinds {
-    /// What to do with a line; `describe` is asked for the first one that is left out.
-    fn admit(&mut self, kind: Kind, now: Duration, describe: impl FnOnce() -> LeftOut) -> Verdict {
-        let new = || Window { since: now, lines: 0, left_out: None };
-        let window = self.windows.entry(kind).or_insert_with(new);
-        // With lines left out, the window stays until that has been said.
-        if now.saturating_sub(window.since) >= WINDOW && window.left_out.is_none() {
-            *window = new();
-        }
-        window.lines += 1;
-        if window.lines <= LINES {
-            return Verdict::Write;
-        }
-        let first = window.left_out.is_none();
-        window.left_out.get_or_insert_with(describe).lines += 1;
-        Verdict::LeaveOut { first }
-    }
-
-    /// Ends the windows that have passed by `now`, with what they left out.
-    fn pass(&mut self, now: Duration) -> Vec<LeftOut> {
-        let passed = |window: &Window| now.saturating_sub(window.since) >= WINDOW;
-        let ended = self.windows.extract_if(|_, window| passed(window));
-        ended.filter_map(|(_, window)| window.left_out).collect()
-    }
-
-    /// When the next window in which lines were left out will have passed.
-    fn next_end(&self) -> Option<Duration> {
-        let with_left_out = self.windows.values().filter(|window| window.left_out.is_some());
-        with_left_out.map(|window| window.since + WINDOW).min()
     }
 }
 
@@ -271,6 +198,7 @@ mod tests {
     use tracing_subscriber::{Layer, layer::SubscriberExt};
 
     use super::*;
+    use crate::telemetry::windows::{LINES, WINDOW};
 
     /// A clock that stands until a test moves it.
     #[derive(Clone, Default)]

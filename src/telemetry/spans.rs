@@ -18,6 +18,11 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use super::traces::{BatchTrace, Ids, Origin, RequestTrace};
 use crate::wire::TraceContext;
 
+/// Characters of a request's id: a client may send as many as fit a message, and spans wait.
+const ID: usize = 128;
+/// Characters of a `tracestate`: as many as the recommendation wants to be passed on.
+const STATE: usize = 512;
+
 /// The batch, its forward pass, the writing of its replies, and the requests that it answers.
 pub fn of_batch(origin: &Origin, batch: &BatchTrace, ids: &Ids) -> Vec<SpanData> {
     let context = ids.context();
@@ -42,7 +47,7 @@ pub fn of_request(origin: &Origin, epoch: SystemTime, request: &RequestTrace) ->
     let context = span_context(request.traced.context, false, tracestate);
     let mut attributes = messaging(origin, "answer");
     attributes.push(KeyValue::new("carla_rl.outcome", request.outcome));
-    let id = request.request_id.clone();
+    let id = request.request_id.as_ref().map(|id| id.chars().take(ID).collect::<String>());
     attributes.extend(id.map(|id| KeyValue::new("messaging.message.conversation_id", id)));
     let error = Some(request.outcome).filter(|outcome| *outcome != "ok");
     attributes.extend(error.map(|error| KeyValue::new("error.type", error)));
@@ -116,9 +121,10 @@ fn status(error: Option<&'static str>) -> Status {
     error.map_or(Status::Unset, Status::error)
 }
 
-/// A `tracestate` that can't be read is left out, as the recommendation has it.
+/// A `tracestate` that can't be read, or is longer than anybody must pass on, is left out, as the recommendation has it.
 fn span_context(context: TraceContext, is_remote: bool, tracestate: Option<&str>) -> SpanContext {
-    let state = tracestate.and_then(|text| text.parse::<TraceState>().ok());
+    let short = tracestate.filter(|text| text.len() <= STATE);
+    let state = short.and_then(|text| text.parse::<TraceState>().ok());
     SpanContext::new(
         TraceId::from_bytes(context.trace_id),
         SpanId::from_bytes(context.span_id),
