@@ -12,8 +12,9 @@ demo: nats-server
 test: nats-server
 	NATS_SERVER_BIN="$$(scripts/nats-server)" $(CARGO) test --locked
 
-# The tests of what only a build with the exporter of spans has.
+# Lints and tests of what only a build with the exporter of spans has.
 test-otlp:
+	$(CARGO) clippy --locked --all-targets --features otlp -- -D warnings
 	$(CARGO) test --locked --features otlp --lib telemetry
 	$(CARGO) test --locked --features otlp --test integration traces
 
