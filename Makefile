@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 CARGO ?= cargo
 
-.PHONY: demo test check bench nats-server clean
+.PHONY: demo test test-otlp check bench nats-server clean
 
 # Broker, worker and 64 vehicles on this machine for a minute. DEMO="--vehicles 200 --hz 10" changes it.
 demo: nats-server
@@ -11,6 +11,12 @@ demo: nats-server
 
 test: nats-server
 	NATS_SERVER_BIN="$$(scripts/nats-server)" $(CARGO) test --locked
+
+# Lints and tests of what only a build with the exporter of spans has.
+test-otlp:
+	$(CARGO) clippy --locked --all-targets --features otlp -- -D warnings
+	$(CARGO) test --locked --features otlp --lib telemetry
+	$(CARGO) test --locked --features otlp --test integration traces
 
 # Formatting, lints and docs, all warnings being errors.
 check:

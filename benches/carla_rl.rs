@@ -1,5 +1,5 @@
 //! What a request costs on its way: reading it, batching it, the forward pass by batch size,
-//! writing the reply. Run with `make bench`; one table row is one benchmark.
+//! writing the reply; and what traces and log lines cost that are not wanted. Run with `make bench`; one table row is one benchmark.
 
 use std::{hint::black_box, path::Path, str::FromStr, time::Duration};
 
@@ -10,6 +10,11 @@ use carla_rl::{
     policy::{
         ActorCritic, Input, Mode, Policy,
         device::{Device, Precision},
+    },
+    settings::{LogFormat, Logging, Monitoring},
+    telemetry::{
+        logs,
+        traces::{Origin, Traces},
     },
     wire::{
         Encoding, Observations, Request, Space, Wants,
@@ -123,5 +128,47 @@ fn batch(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, forward, read_request, write_reply, batch);
+/// With the feature `otlp` as it is in a worker that exports, without it as in one that can't.
+fn decide_on_trace(criterion: &mut Criterion) {
+    let origin = Origin {
+        worker: "0123abcd".into(),
+        model: "lane-keeping".into(),
+        model_version: "0.1.0".into(),
+        subject: "policy.v1.infer.lane-keeping".into(),
+        group: "lane-keeping".into(),
+    };
+    let otlp_endpoint = cfg!(feature = "otlp").then(|| "http://127.0.0.1:4318".into());
+    let monitoring = Monitoring { enabled: true, otlp_endpoint, trace_ratio: 0.0 };
+    let traces = Traces::start(&monitoring, origin).expect("it starts");
+    let header = |flags| format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+    let headers =
+        [("no header", None), ("unsampled", Some(header("00"))), ("sampled", Some(header("01")))];
+    let mut group = criterion.benchmark_group("decide_on_trace");
+    for (name, header) in headers {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| traces.decide(black_box(header.as_deref())));
+        });
+    }
+    group.finish();
+}
+
+fn refuse_log_line(criterion: &mut Criterion) {
+    let level = "info,async_nats=warn".parse().expect("it is a level");
+    let format = LogFormat::Json;
+    let logging = Logging { level, format, file_path: None, file_max_bytes: 0, file_keep: 0 };
+    let _logs = logs::install(&logging).expect("nothing is installed yet");
+    criterion.bench_function("refuse_log_line", |bencher| {
+        bencher.iter(|| tracing::debug!(number = black_box(7), "a detail"));
+    });
+}
+
+criterion_group!(
+    benches,
+    forward,
+    read_request,
+    write_reply,
+    batch,
+    decide_on_trace,
+    refuse_log_line
+);
 criterion_main!(benches);

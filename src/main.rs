@@ -1,6 +1,6 @@
 use std::{io, process::ExitCode};
 
-use carla_rl::{cli::Cli, commands};
+use carla_rl::{cli::Cli, commands, telemetry::logs};
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     match commands::run(cli.command, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("carla-rl: {failure}");
+            logs::last_words(format!("carla-rl: {failure}"));
             ExitCode::from(failure.exit_code())
         }
     }

@@ -72,9 +72,9 @@ async fn once(
     let connection = nats::connect_once(&nats, "top").await?;
     let feed = feed::listen(async { Ok(connection) }, &watch.prefix, &watch.model);
     let started = Instant::now();
-    match tokio::time::timeout(ONCE, collect(feed, &mut watch, started)).await {
-        Ok(Err(failure)) => return Err(failure),
-        Ok(Ok(())) | Err(_) => {}
+    let collecting = collect(feed, &mut watch, started);
+    if let Ok(Err(failure)) = tokio::time::timeout(ONCE, collecting).await {
+        return Err(failure);
     }
     let now = started.elapsed();
     if watch.pool.workers().next().is_none() {

@@ -117,7 +117,9 @@ fn stop_on_signal() -> Result<watch::Receiver<bool>, Failure> {
         stop.send_replace(true);
         let (name, number) = next_signal(&mut interrupt, &mut terminate).await;
         // Not through the log, whose thread would not live to write it.
-        eprintln!("carla-rl: {name} again, stopped at once; requests may be unanswered");
+        logs::last_words(format!(
+            "carla-rl: {name} again, stopped at once; requests may be unanswered"
+        ));
         std::process::exit(128 + number);
     });
     Ok(stopped)

@@ -31,6 +31,8 @@ pub enum Kind {
         min: f64,
         max: f64,
     },
+    /// A share from 0 to 1.
+    Ratio,
 }
 
 impl Key {
@@ -68,6 +70,11 @@ impl Key {
         (min, max): (f64, f64),
     ) -> Self {
         Self { kind: Kind::Seconds { min, max }, ..Self::text(section, field) }
+    }
+
+    /// A share from 0 to 1, both allowed.
+    pub(super) const fn ratio(section: &'static str, field: &'static str) -> Self {
+        Self { kind: Kind::Ratio, ..Self::text(section, field) }
     }
 
     /// `section.field`.
@@ -226,6 +233,7 @@ mod tests {
             let range = match key.kind {
                 Kind::Integer { min, max, unit } => format!("{min} to {max} {unit}"),
                 Kind::Seconds { min, max } => format!("{min} to {max} seconds"),
+                Kind::Ratio => "0 to 1".to_owned(),
                 Kind::Text | Kind::Switch => continue,
             };
             assert!(

@@ -88,7 +88,7 @@ fn typed(key: &Key, text: &str) -> ValueKind {
         // Python's spelling, too.
         Kind::Switch => text.to_ascii_lowercase().parse().ok().map(ValueKind::Boolean),
         Kind::Integer { .. } => integer(),
-        Kind::Seconds { .. } => integer().or_else(number),
+        Kind::Seconds { .. } | Kind::Ratio => integer().or_else(number),
     };
     value.unwrap_or_else(|| ValueKind::String(text.to_owned()))
 }

@@ -12,8 +12,12 @@ use super::values::{Values, path};
 const LEVEL: Key = Key::text("logging", "level");
 const FORMAT: Key = Key::text("logging", "format");
 const FILE_PATH: Key = Key::optional_text("logging", "file_path");
+/// Less than 64 KiB would rotate all the time; more than 1 GiB is no longer read by anyone.
+const FILE_MAX_BYTES: Key =
+    Key::integer("logging", "file_max_bytes", (65_536, 1_073_741_824), "bytes");
+const FILE_KEEP: Key = Key::integer("logging", "file_keep", (1, 100), "files");
 
-pub(super) const KEYS: &[Key] = &[LEVEL, FORMAT, FILE_PATH];
+pub(super) const KEYS: &[Key] = &[LEVEL, FORMAT, FILE_PATH, FILE_MAX_BYTES, FILE_KEEP];
 
 /// Section `logging`.
 #[derive(Clone, Debug)]
@@ -22,6 +26,10 @@ pub struct Logging {
     pub format: LogFormat,
     /// A file to which log lines go as well.
     pub file_path: Option<PathBuf>,
+    /// Size at which that file becomes an old one.
+    pub file_max_bytes: u64,
+    /// Old files that stay.
+    pub file_keep: usize,
 }
 
 /// How log lines look.
@@ -38,7 +46,15 @@ impl Logging {
         let level = values.text(&LEVEL, level);
         let format = values.text(&FORMAT, str::parse);
         let file_path = values.optional(&FILE_PATH, path);
-        Some(Self { level: level?, format: format?, file_path: file_path? })
+        let file_max_bytes = values.integer(&FILE_MAX_BYTES);
+        let file_keep = values.integer(&FILE_KEEP);
+        Some(Self {
+            level: level?,
+            format: format?,
+            file_path: file_path?,
+            file_max_bytes: file_max_bytes? as u64,
+            file_keep: file_keep?,
+        })
     }
 }
 

@@ -86,15 +86,21 @@ impl<'a> Values<'a> {
         let Kind::Seconds { min, max } = key.kind else {
             return None;
         };
-        let seconds = match self.get(key)?.kind {
-            ValueKind::I64(seconds) => seconds as f64,
-            ValueKind::Float(seconds) => seconds,
-            _ => f64::NAN,
-        };
+        let seconds = number(self.get(key)?);
         if (min..=max).contains(&seconds) {
             return Duration::try_from_secs_f64(seconds).ok();
         }
         self.reject(key, format!("a number from {min} to {max} (seconds)"));
+        None
+    }
+
+    /// A share from 0 to 1.
+    pub(super) fn ratio(&mut self, key: &Key) -> Option<f64> {
+        let ratio = number(self.get(key)?);
+        if (0.0..=1.0).contains(&ratio) {
+            return Some(ratio);
+        }
+        self.reject(key, "a number from 0 to 1");
         None
     }
 
@@ -111,6 +117,15 @@ impl<'a> Values<'a> {
             ValueKind::Table(fields) => fields.get(key.field),
             _ => None,
         }
+    }
+}
+
+/// Not a number, which is in no range, for what is none.
+fn number(given: &Value) -> f64 {
+    match given.kind {
+        ValueKind::I64(number) => number as f64,
+        ValueKind::Float(number) => number,
+        _ => f64::NAN,
     }
 }
 
@@ -170,6 +185,7 @@ mod tests {
                     (min as f64, max as f64, min as f64 - 1.0, max as f64 + 1.0)
                 }
                 Kind::Seconds { min, max } => (min, max, min - 0.1, max + 0.1),
+                Kind::Ratio => (0.0, 1.0, -0.1, 1.1),
                 Kind::Text | Kind::Switch => continue,
             };
             for (value, valid) in [(low, true), (high, true), (below, false), (above, false)] {

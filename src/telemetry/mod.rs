@@ -13,13 +13,21 @@ mod http;
 pub mod logs;
 pub mod monitor;
 pub mod names;
+#[cfg_attr(not(feature = "otlp"), path = "no_otlp.rs")]
+mod otlp;
 mod outcome;
 mod probes;
+mod repeats;
 mod reports;
+mod rotation;
 mod services;
+#[cfg(feature = "otlp")]
+mod spans;
 mod supervisor;
 pub mod tally;
+pub mod traces;
 pub mod vitals;
+mod windows;
 
 pub use monitor::Monitor;
 pub use outcome::Outcome;

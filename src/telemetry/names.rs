@@ -146,7 +146,7 @@ metrics! {
     LOG_REPEATS = Counter "carla_rl_log_repeats_total" []
         "Log lines left out because the same had been written many times shortly before.";
     SPANS = Counter "carla_rl_spans_total" ["result"]
-        "Spans handed to the exporter: exported, dropped (no room in its line). 0 without one.";
+        "Spans handed to the exporter: exported, dropped (no room in its line, or not taken by the collector). 0 without one.";
 
     // The process and its machine, as Prometheus clients call them.
     PROCESS_CPU = Counter "process_cpu_seconds_total" []

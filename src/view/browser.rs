@@ -3,8 +3,8 @@
 use super::{
     Moment,
     column::Column,
+    member::Member,
     pool::{Id, Pool},
-    worker::Worker,
 };
 
 /// Rows that a page key moves by.
@@ -55,15 +55,15 @@ impl Default for Browser {
 
 impl Browser {
     /// The workers that pass the filter, in the chosen order; equal ones by model and name.
-    pub fn rows<'a>(&self, pool: &'a Pool, now: Moment) -> Vec<&'a Worker> {
+    pub fn rows<'a>(&self, pool: &'a Pool, now: Moment) -> Vec<&'a Member> {
         let mut rows: Vec<_> = pool.workers().filter(|worker| self.shows(worker, now)).collect();
         rows.sort_by(|a, b| self.column.compare(a, b, self.reversed, now));
         rows
     }
 
     /// Which row is selected: the first one, before anybody has chosen.
-    pub fn selected(&self, rows: &[&Worker]) -> Option<usize> {
-        let is_it = |worker: &&Worker| Some(worker.id()) == self.selected;
+    pub fn selected(&self, rows: &[&Member]) -> Option<usize> {
+        let is_it = |worker: &&Member| Some(worker.id()) == self.selected;
         (!rows.is_empty()).then(|| rows.iter().position(is_it).unwrap_or(0))
     }
 
@@ -130,7 +130,7 @@ impl Browser {
         }
     }
 
-    fn shows(&self, worker: &Worker, now: Moment) -> bool {
+    fn shows(&self, worker: &Member, now: Moment) -> bool {
         let filter = self.filter.to_lowercase();
         let health = &worker.health;
         [&health.worker, &health.model, &health.host]

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::{
     Moment,
     figures::{NOTHING, bytes, milliseconds, percent, printable, rate, time},
-    worker::{Standing, Worker},
+    member::{Member, Standing},
 };
 
 /// Between two columns.
@@ -104,7 +104,7 @@ impl Column {
 
     /// What a worker has in this column. Figures of one that is gone or has ended would be of the
     /// past: they are left out.
-    pub fn text(self, worker: &Worker, now: Moment) -> String {
+    pub fn text(self, worker: &Member, now: Moment) -> String {
         let standing = worker.standing(now);
         let (health, measured) = (&worker.health, &worker.measured);
         match self {
@@ -127,7 +127,7 @@ impl Column {
     }
 
     /// Which of two workers comes first if the table is sorted by this column.
-    pub fn compare(self, a: &Worker, b: &Worker, reversed: bool, now: Moment) -> Ordering {
+    pub fn compare(self, a: &Member, b: &Member, reversed: bool, now: Moment) -> Ordering {
         use Sorted::{Number, Rank, Text};
         let descending = self.is_figure() != reversed;
         let order = match (self.sorted(a, now), self.sorted(b, now)) {
@@ -141,7 +141,7 @@ impl Column {
         if descending { order.reverse() } else { order }
     }
 
-    fn sorted(self, worker: &Worker, now: Moment) -> Sorted<'_> {
+    fn sorted(self, worker: &Member, now: Moment) -> Sorted<'_> {
         let (health, measured) = (&worker.health, &worker.measured);
         let figure = match self {
             Column::State => return Sorted::Rank(rank(worker.standing(now))),
@@ -164,7 +164,7 @@ impl Column {
 
     /// The columns that fit into `room` characters, from left to right, with their widths: the
     /// important ones first, none cut but for names that are longer than any should be.
-    pub fn fitting(workers: &[&Worker], room: usize, now: Moment) -> Vec<(Column, usize)> {
+    pub fn fitting(workers: &[&Member], room: usize, now: Moment) -> Vec<(Column, usize)> {
         let widths = Self::ALL.map(|column| (column, column.width(workers, now)));
         let width = |column| widths.iter().find(|(c, _)| *c == column).map_or(0, |(_, w)| *w);
         let mut left = room + GAP;
@@ -179,7 +179,7 @@ impl Column {
     }
 
     /// Characters that this column needs, with room for the mark of the sorted one.
-    pub fn width(self, workers: &[&Worker], now: Moment) -> usize {
+    pub fn width(self, workers: &[&Member], now: Moment) -> usize {
         let widest = workers.iter().map(|worker| self.text(worker, now).chars().count()).max();
         widest.unwrap_or(0).min(WIDEST).max(self.title().len() + 1)
     }
@@ -196,17 +196,17 @@ mod tests {
     use super::*;
     use crate::{
         said,
-        view::worker::Measured,
+        view::member::Measured,
         wire::{Health, State},
     };
 
     const NOW: Moment = Duration::ZERO;
 
-    fn worker(health: Health) -> Worker {
-        Worker::new(health, Measured::default(), NOW)
+    fn worker(health: Health) -> Member {
+        Member::new(health, Measured::default(), NOW)
     }
 
-    fn order(column: Column, workers: &[Worker], reversed: bool) -> Vec<&str> {
+    fn order(column: Column, workers: &[Member], reversed: bool) -> Vec<&str> {
         let mut workers: Vec<_> = workers.iter().collect();
         workers.sort_by(|a, b| column.compare(a, b, reversed, NOW));
         workers.iter().map(|worker| worker.health.worker.as_str()).collect()

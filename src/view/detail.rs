@@ -12,28 +12,34 @@ use super::{
     Moment,
     figures::{NOTHING, bytes, count, milliseconds, percent, printable, time},
     history::Point,
+    member::Member,
     screen::style_of,
-    worker::Worker,
 };
 use crate::wire::Quantiles;
 
-/// Lines with the border, of which the last ones are curves.
-const TALLEST: u16 = 20;
 /// What the table keeps.
 const TABLE: u16 = 7;
 const CURVES: u16 = 5;
 const LABEL: usize = 10;
-/// Fractions of a request per second and of a millisecond are part of a curve, too.
+/// So that fractions of a request per second and of a millisecond count in a curve, too.
 const STEPS: f64 = 1000.0;
 
-/// Lines that the pane takes of a screen.
-pub fn height(screen: u16) -> u16 {
-    screen.saturating_sub(TABLE).min(TALLEST)
+/// Lines that the pane takes of a screen: border, text, curves.
+pub fn height(screen: Rect, worker: &Member, now: Moment) -> u16 {
+    // A broken line loses a word's room at its end.
+    let room = usize::from(screen.width).saturating_sub(LABEL).max(1);
+    let text = lines(worker, now);
+    let height = |line: &Line<'_>| match line.width() > usize::from(screen.width) {
+        true => line.width().div_ceil(room),
+        false => 1,
+    };
+    let needed = text.iter().map(height).sum::<usize>() + usize::from(1 + CURVES);
+    u16::try_from(needed).unwrap_or(u16::MAX).min(screen.height.saturating_sub(TABLE))
 }
 
 /// Draws what `worker` has said.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, worker: &Worker, now: Moment) {
-    let title = format!(" {} of {} ", worker.health.worker, worker.health.model);
+pub fn draw(frame: &mut Frame<'_>, area: Rect, worker: &Member, now: Moment) {
+    let title = printable(&format!(" {} of {} ", worker.health.worker, worker.health.model));
     let block = Block::new().borders(Borders::TOP).title(title.bold());
     let inner = block.inner(area);
     frame.render_widget(block, area);
@@ -44,8 +50,8 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, worker: &Worker, now: Moment) {
     draw_curves(frame, curves, worker);
 }
 
-fn lines(worker: &Worker, now: Moment) -> Vec<Line<'static>> {
-    let (health, measured) = (&worker.health, &worker.measured);
+fn lines(worker: &Member, now: Moment) -> Vec<Line<'static>> {
+    let health = &worker.health;
     let standing = worker.standing(now);
     let heard = now.saturating_sub(worker.heard).as_secs();
     let state = Span::styled(standing.name(), style_of(standing));
@@ -63,15 +69,7 @@ fn lines(worker: &Worker, now: Moment) -> Vec<Line<'static>> {
             ),
         ),
         line("process", process(worker, now)),
-        line(
-            "http",
-            format!(
-                "{}, memory {}, cpu {}",
-                health.http,
-                bytes(measured.memory_bytes),
-                percent(measured.cpu_cores)
-            ),
-        ),
+        line("start", start(worker)),
         line("broker", broker(worker)),
         line("queue", queue(worker)),
         line("batches", batches(worker)),
@@ -79,21 +77,28 @@ fn lines(worker: &Worker, now: Moment) -> Vec<Line<'static>> {
     ]
 }
 
-fn process(worker: &Worker, now: Moment) -> String {
-    let health = &worker.health;
+fn process(worker: &Member, now: Moment) -> String {
+    let (health, measured) = (&worker.health, &worker.measured);
     format!(
-        "pid {} on {}, carla-rl {}, up {} since {}, boot {}, {} restarts seen",
+        "pid {} on {}, http {}, cpu {}, memory {}, up {}",
         health.pid,
         health.host,
-        health.version,
-        time(worker.uptime(now)),
-        health.started_at,
-        health.boot_id,
-        worker.restarts
+        health.http,
+        percent(measured.cpu_cores),
+        bytes(measured.memory_bytes),
+        time(worker.uptime(now))
     )
 }
 
-fn broker(worker: &Worker) -> String {
+fn start(worker: &Member) -> String {
+    let health = &worker.health;
+    format!(
+        "{}, boot {}, {} restarts seen, carla-rl {}",
+        health.started_at, health.boot_id, worker.restarts, health.version
+    )
+}
+
+fn broker(worker: &Member) -> String {
     let broker = &worker.health.broker;
     format!(
         "{}, there and back {} ms, {} reconnects, {} messages dropped",
@@ -104,7 +109,7 @@ fn broker(worker: &Worker) -> String {
     )
 }
 
-fn queue(worker: &Worker) -> String {
+fn queue(worker: &Member) -> String {
     let queue = &worker.health.queue;
     format!(
         "{} of {} rows in {} requests, the oldest for {} ms; {} requests in flight",
@@ -116,7 +121,7 @@ fn queue(worker: &Worker) -> String {
     )
 }
 
-fn batches(worker: &Worker) -> String {
+fn batches(worker: &Member) -> String {
     let mean = worker.health.batch_rows.map_or(NOTHING.into(), |rows| format!("{rows:.1}"));
     let sizes = match worker.measured.batch_size {
         Some(Quantiles { p50, p90, p99, max, .. }) => {
@@ -128,7 +133,7 @@ fn batches(worker: &Worker) -> String {
 }
 
 /// What requests came to since the start: the most frequent first, without what never happened.
-fn outcomes(worker: &Worker) -> String {
+fn outcomes(worker: &Member) -> String {
     let mut outcomes: Vec<_> =
         worker.measured.outcomes.iter().filter(|(_, number)| **number > 0.0).collect();
     outcomes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
@@ -145,7 +150,7 @@ fn line(name: &str, text: String) -> Line<'static> {
     Line::from(vec![label(name), printable(&text).into()])
 }
 
-fn draw_curves(frame: &mut Frame<'_>, area: Rect, worker: &Worker) {
+fn draw_curves(frame: &mut Frame<'_>, area: Rect, worker: &Member) {
     let halves = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).spacing(2);
     let [left, right] = halves.areas(area);
     draw_curve(frame, left, worker, "requests/s", |point| point.rate);
@@ -155,7 +160,7 @@ fn draw_curves(frame: &mut Frame<'_>, area: Rect, worker: &Worker) {
 fn draw_curve(
     frame: &mut Frame<'_>,
     area: Rect,
-    worker: &Worker,
+    worker: &Member,
     name: &str,
     of: impl Fn(Point) -> Option<f64>,
 ) {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Moment,
-    worker::{Measured, Worker},
+    member::{Measured, Member},
 };
 use crate::wire::{Health, Snapshot};
 
@@ -23,7 +23,7 @@ pub struct Id {
 /// The workers by model and name, each as its last start was heard.
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
-    workers: BTreeMap<Id, Worker>,
+    workers: BTreeMap<Id, Member>,
     /// Counters of starts whose health was not yet heard: all there is to know of them is in
     /// health.
     early: BTreeMap<Id, Early>,
@@ -51,7 +51,7 @@ impl Pool {
             known => {
                 let restarts = known.map_or(0, |worker| worker.restarts + 1);
                 let measured = self.early_counters(&id, &health.boot_id);
-                let mut worker = Worker::new(health, measured, now);
+                let mut worker = Member::new(health, measured, now);
                 worker.restarts = restarts;
                 self.workers.insert(id, worker);
                 self.keep_within_limit();
@@ -82,11 +82,11 @@ impl Pool {
         self.early.retain(|_, early| is_recent(early.heard));
     }
 
-    pub fn workers(&self) -> impl Iterator<Item = &Worker> {
+    pub fn workers(&self) -> impl Iterator<Item = &Member> {
         self.workers.values()
     }
 
-    pub fn get(&self, id: &Id) -> Option<&Worker> {
+    pub fn get(&self, id: &Id) -> Option<&Member> {
         self.workers.get(id)
     }
 
@@ -117,7 +117,7 @@ impl Pool {
     }
 }
 
-impl Worker {
+impl Member {
     pub fn id(&self) -> Id {
         Id { model: self.health.model.clone(), worker: self.health.worker.clone() }
     }
@@ -136,7 +136,7 @@ mod tests {
         said::health_body(&Health { boot_id: boot_id.into(), ..said::health(worker) })
     }
 
-    fn only(pool: &Pool) -> &Worker {
+    fn only(pool: &Pool) -> &Member {
         let workers: Vec<_> = pool.workers().collect();
         assert_eq!(workers.len(), 1);
         workers[0]

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Moment, column::Column, figures::printable, summary::Summary, watch::Watch, worker::Worker,
+    Moment, column::Column, figures::printable, member::Member, summary::Summary, watch::Watch,
 };
 
 /// Keys of the health message that say something of the message and not of the worker.
@@ -25,7 +25,7 @@ pub fn table(watch: &Watch, now: Moment) -> String {
 }
 
 /// The same for scripts: `summary`, `not_understood` and `workers`, each of which has the keys of
-/// its health message and those of [`Further`].
+/// its health message and what else a reader knows of it.
 ///
 /// # Errors
 /// What the JSON writer says.
@@ -68,7 +68,7 @@ struct Further<'a> {
     restarts: u64,
 }
 
-fn object(worker: &Worker, now: Moment) -> Result<Value, serde_json::Error> {
+fn object(worker: &Member, now: Moment) -> Result<Value, serde_json::Error> {
     let measured = &worker.measured;
     let further = Further {
         state: worker.standing(now).name(),
@@ -125,7 +125,7 @@ mod tests {
     fn the_table_has_a_summary_a_head_a_line_for_each_worker_and_what_is_wrong() {
         let table = table(&watch(), NOW);
         let lines: Vec<_> = table.lines().collect();
-        let summary = "2 workers: 1 saturated, 1 ready; 2469 requests/s, 1.0 errors/s";
+        let summary = "2469 requests/s, 1.0 errors/s, 2 workers: 1 saturated, 1 ready";
         assert_eq!((lines.len(), lines[0]), (5, summary));
         assert!(Column::ALL.iter().all(|column| lines[1].contains(column.title())), "{table}");
         assert!(lines[2].starts_with("ready") && lines[2].contains("128M"), "{table}");

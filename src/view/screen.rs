@@ -12,9 +12,9 @@ use super::{
     Moment,
     column::{Column, GAP},
     detail, figures,
+    member::{Member, Standing},
     summary::Summary,
     watch::{Link, Watch},
-    worker::{Standing, Worker},
 };
 use crate::wire::State;
 
@@ -24,7 +24,8 @@ const SHORTEST_CURVE: usize = 10;
 const LONGEST_CURVE: usize = 60;
 /// Below this the table needs the room for its figures.
 const NARROWEST_WITH_CURVE: usize = 70;
-const CURVE_TITLE: &str = "REQ/S THEN..NOW";
+/// Of the requests per second, the present at its right end.
+const CURVE_TITLE: &str = "TREND";
 const KEYS: &str =
     "arrows j k select  Enter detail  s sort  r reverse  / filter  Esc clear  q quit";
 
@@ -32,7 +33,8 @@ const KEYS: &str =
 pub fn draw(frame: &mut Frame<'_>, watch: &Watch, now: Moment) {
     let rows = watch.browser.rows(&watch.pool, now);
     let selected = watch.browser.selected(&rows);
-    let pane = if watch.browser.detail { detail::height(frame.area().height) } else { 0 };
+    let shown = selected.map(|row| rows[row]).filter(|_| watch.browser.detail);
+    let pane = shown.map_or(0, |worker| detail::height(frame.area(), worker, now));
     let areas = Layout::vertical([
         Constraint::Length(2),
         Constraint::Min(1),
@@ -42,8 +44,8 @@ pub fn draw(frame: &mut Frame<'_>, watch: &Watch, now: Moment) {
     let [head, table, below, foot] = areas.areas(frame.area());
     draw_head(frame, head, watch, now);
     draw_table(frame, table, watch, (&rows, selected), now);
-    if let (true, Some(row)) = (pane > 0, selected) {
-        detail::draw(frame, below, rows[row], now);
+    if let Some(worker) = shown {
+        detail::draw(frame, below, worker, now);
     }
     draw_foot(frame, foot, watch);
 }
@@ -68,19 +70,19 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, watch: &Watch, now: Moment) {
         Link::Up => broker.into(),
         Link::Sought | Link::Lost { .. } => broker.red().bold(),
     };
-    let first = Line::from(vec![format!("{models} of {prefix} at ").into(), broker]);
-    let mut second = vec![Summary::of(&watch.pool, now).line().bold()];
+    let mut first = vec![format!("{models} of {prefix} at ").into(), broker];
     if watch.pool.not_understood > 0 {
-        second.push(format!("; {} messages not understood", watch.pool.not_understood).yellow());
+        first.push(format!("; {} messages not understood", watch.pool.not_understood).yellow());
     }
-    frame.render_widget(Text::from(vec![first, Line::from(second)]), area);
+    let second = Summary::of(&watch.pool, now).line().bold();
+    frame.render_widget(Text::from(vec![Line::from(first), Line::from(second)]), area);
 }
 
 fn draw_table(
     frame: &mut Frame<'_>,
     area: Rect,
     watch: &Watch,
-    (rows, selected): (&[&Worker], Option<usize>),
+    (rows, selected): (&[&Member], Option<usize>),
     now: Moment,
 ) {
     if rows.is_empty() {
@@ -126,12 +128,11 @@ fn header<'a>(watch: &Watch, columns: &[(Column, usize)], curve: usize) -> Row<'
         aligned(*column, format!("{}{mark}", column.title()))
     };
     let cells = columns.iter().map(cell);
-    let curve =
-        (curve > 0).then(|| Cell::from(CURVE_TITLE.chars().take(curve).collect::<String>()));
+    let curve = (curve > 0).then(|| Cell::from(CURVE_TITLE));
     Row::new(cells.chain(curve)).style(Modifier::BOLD)
 }
 
-fn row<'a>(worker: &Worker, columns: &[(Column, usize)], curve: usize, now: Moment) -> Row<'a> {
+fn row<'a>(worker: &Member, columns: &[(Column, usize)], curve: usize, now: Moment) -> Row<'a> {
     let standing = worker.standing(now);
     let cell = |(column, width): &(Column, usize)| {
         let cell = aligned(*column, shortened(&column.text(worker, now), *width));

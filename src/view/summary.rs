@@ -3,8 +3,8 @@
 use super::{
     Moment,
     figures::rate,
+    member::{Member, Standing},
     pool::Pool,
-    worker::{Standing, Worker},
 };
 
 /// Totals of all workers. Rates are those of workers that serve now.
@@ -21,7 +21,7 @@ pub struct Summary {
 
 impl Summary {
     pub fn of(pool: &Pool, now: Moment) -> Self {
-        let workers: Vec<&Worker> = pool.workers().collect();
+        let workers: Vec<&Member> = pool.workers().collect();
         let count =
             |standing| workers.iter().filter(|worker| worker.standing(now) == standing).count();
         let live = || workers.iter().filter(|worker| worker.standing(now).is_live());
@@ -37,18 +37,18 @@ impl Summary {
         }
     }
 
-    /// `3 workers: 2 ready, 1 gone; 240 requests/s, 0.0 errors/s`.
+    /// `240 requests/s, 0.0 errors/s, 3 workers: 1 gone, 2 ready`: a narrow screen cuts the end.
     pub fn line(&self) -> String {
         let plural = if self.workers == 1 { "" } else { "s" };
         let standings: Vec<_> =
             self.standings.iter().map(|(standing, count)| format!("{count} {standing}")).collect();
         let colon = if standings.is_empty() { "" } else { ": " };
         format!(
-            "{} worker{plural}{colon}{}; {} requests/s, {} errors/s",
-            self.workers,
-            standings.join(", "),
+            "{} requests/s, {} errors/s, {} worker{plural}{colon}{}",
             rate(self.rate),
-            rate(self.errors)
+            rate(self.errors),
+            self.workers,
+            standings.join(", ")
         )
     }
 }
@@ -80,13 +80,13 @@ mod tests {
         say("a", State::Ready, 9);
         say("b", State::Ready, 9);
         let summary = Summary::of(&pool, Duration::from_secs(11));
-        let line = "4 workers: 1 gone, 2 ready, 1 stopped; 200 requests/s, 3.0 errors/s";
+        let line = "200 requests/s, 3.0 errors/s, 4 workers: 1 gone, 2 ready, 1 stopped";
         assert_eq!(summary.line(), line);
     }
 
     #[test]
     fn a_pool_of_which_nothing_was_heard_is_empty() {
         let summary = Summary::of(&Pool::default(), Duration::ZERO);
-        assert_eq!(summary.line(), "0 workers; 0.0 requests/s, 0.0 errors/s");
+        assert_eq!(summary.line(), "0.0 requests/s, 0.0 errors/s, 0 workers");
     }
 }

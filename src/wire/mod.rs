@@ -21,6 +21,7 @@ pub mod subjects;
 pub mod tensor;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 pub mod view;
 
 pub use dtype::DType;
@@ -34,4 +35,5 @@ pub use snapshot::{Quantiles, Snapshot};
 pub use space::Space;
 pub use spec::Spec;
 pub use tensor::Tensor;
+pub use trace::TraceContext;
 pub use view::{TensorView, Values};

@@ -10,6 +10,10 @@ pub const MODEL_VERSION_HEADER: &str = "Model-Version";
 pub const DEADLINE_HEADER: &str = "Deadline-Ms";
 /// Echoed on the reply and written to the log.
 pub const REQUEST_ID_HEADER: &str = "Request-Id";
+/// Which trace a request belongs to, see [`super::trace`].
+pub const TRACEPARENT_HEADER: &str = "traceparent";
+/// What tracing systems add to it: passed on as it came.
+pub const TRACESTATE_HEADER: &str = "tracestate";
 
 /// Request and reply: observations in, actions out.
 pub fn infer(prefix: &str, model: &str) -> String {

@@ -13,12 +13,22 @@ mod errors;
 mod gate;
 mod leaving;
 mod lifecycle;
+mod logs;
 mod observability;
+mod ping;
+mod probe;
 mod promql;
+#[cfg(feature = "otlp")]
+mod protobuf;
 mod round_trip;
+mod said;
 mod security;
 mod structure;
 mod supervision;
 mod support;
 mod telemetry;
+mod terminal;
 mod tiny;
+mod top;
+#[cfg(feature = "otlp")]
+mod traces;

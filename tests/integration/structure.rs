@@ -21,15 +21,15 @@ const PURE_FLEET: [&str; 10] = [
 ];
 const PURE_VIEW: [&str; 12] = [
     "browser", "column", "detail", "figures", "history", "pool", "report", "screen", "series",
-    "summary", "watch", "worker",
+    "summary", "watch", "member",
 ];
 const IMPURE: [&str; 6] = ["tokio", "async_nats", "candle", "metrics::", "Instant", "SystemTime"];
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
     let below = folders.iter().flat_map(|folder| sources(folder));

@@ -1,4 +1,4 @@
-//! One worker as it was heard.
+//! One worker of the pool as it was heard.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -18,7 +18,7 @@ const CPU_SPAN: Duration = Duration::from_secs(1);
 
 /// What one start of a worker has said, and when that came.
 #[derive(Clone, Debug)]
-pub struct Worker {
+pub struct Member {
     pub health: Health,
     pub measured: Measured,
     pub history: History,
@@ -51,7 +51,7 @@ pub enum Standing {
     Gone,
 }
 
-impl Worker {
+impl Member {
     pub fn new(health: Health, measured: Measured, now: Moment) -> Self {
         let mut history = History::default();
         history.push(&health, now);
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_worker_unheard_for_ten_seconds_is_gone_whatever_time_its_messages_bore() {
         let health = Health { time: "1970-01-01T00:00:00Z".into(), ..said::health("a") };
-        let mut worker = Worker::new(health.clone(), Measured::default(), seconds(5));
+        let mut worker = Member::new(health.clone(), Measured::default(), seconds(5));
         assert_eq!(worker.standing(seconds(14)), Standing::Told(State::Ready));
         assert_eq!(worker.standing(seconds(15)), Standing::Gone);
         worker.hear(health, seconds(16));
@@ -162,7 +162,7 @@ mod tests {
     fn a_worker_that_said_how_it_ended_is_never_gone() {
         for state in [State::Stopped, State::Failed] {
             let health = Health { state, ..said::health("a") };
-            let worker = Worker::new(health, Measured::default(), seconds(0));
+            let worker = Member::new(health, Measured::default(), seconds(0));
             assert_eq!(worker.standing(seconds(0)), Standing::Told(state));
             assert_eq!(worker.standing(seconds(99)), Standing::Told(state));
         }
