@@ -40,6 +40,7 @@ fn takes(key: &Key) -> String {
         Kind::Switch => "`true` or `false`".to_owned(),
         Kind::Integer { min, max, unit } => format!("integer, {min} to {max} {unit}"),
         Kind::Seconds { min, max } => format!("number, {min} to {max} seconds"),
+        Kind::Ratio => "number, 0 to 1".to_owned(),
     };
     if key.optional { format!("{kind} or `null`") } else { kind }
 }
