@@ -74,19 +74,19 @@ fn entry(yaml: &str, key: &Key) -> Entry {
 }
 
 fn wrapped(text: &str) -> String {
-    let mut lines = vec![String::new()];
+    let (mut lines, mut column) = (String::new(), 0);
     for word in text.split(' ') {
-        let line = &lines[lines.len() - 1];
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(String::new());
-        }
-        let end = lines.len() - 1;
-        if !lines[end].is_empty() {
-            lines[end].push(' ');
-        }
-        lines[end].push_str(word);
+        let length = word.chars().count();
+        let between = match column {
+            0 => "",
+            column if column + 1 + length > WIDTH => "\n",
+            _ => " ",
+        };
+        column = if between == " " { column + 1 + length } else { length };
+        lines.push_str(between);
+        lines.push_str(word);
     }
-    lines.join("\n")
+    lines
 }
 
 #[cfg(test)]
