@@ -146,7 +146,10 @@ fn decide_on_trace(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decide_on_trace");
     for (name, header) in headers {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| traces.decide(black_box(header.as_deref())));
+            bencher.iter(|| {
+                let parent = black_box(header.as_deref()).and_then(|text| text.parse().ok());
+                traces.decide(parent)
+            });
         });
     }
     group.finish();

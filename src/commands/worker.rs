@@ -24,7 +24,11 @@ use crate::{
     failure::Failure,
     nats,
     settings::{self, Settings},
-    telemetry::{About, Monitor, Vitals, logs},
+    telemetry::{
+        About, Monitor, Vitals, logs,
+        traces::{Origin, Traces},
+    },
+    wire::subjects,
     worker::{self, Served, Setup, Stopped},
 };
 
@@ -37,17 +41,20 @@ pub fn run(arguments: &WorkerArgs, out: &mut impl Write) -> Result<(), Failure> 
     if arguments.check {
         return check(&settings, out);
     }
-    let _logs = logs::install(&settings.logging).map_err(Failure::Configuration)?;
+    let logs = logs::install(&settings.logging).map_err(Failure::Configuration)?;
     let server = settings.monitoring.enabled.then_some(&settings.server);
     let mut monitor = Monitor::start(server)?;
     let began = Instant::now();
     let (artifact, verified) = open(&settings.model)?;
-    let setup = setup(&settings, &artifact, verified, began.elapsed());
-    monitor.watch(setup.vitals.clone(), &settings.nats);
+    let setup = setup(&settings, &artifact, verified, began.elapsed())?;
+    let vitals = setup.vitals.clone();
+    vitals.watch_logs(logs.counts());
+    monitor.watch(vitals.clone(), &settings.nats);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Defect(error.to_string()))?;
     let stopped = runtime.block_on(async { worker::run(setup, stop_on_signal()?).await });
     monitor.stop();
+    vitals.traces.finish();
     // A name server that hangs must not keep a drained worker alive.
     runtime.shutdown_background();
     report(&stopped?);
@@ -76,11 +83,17 @@ fn check(settings: &Settings, out: &mut impl Write) -> Result<(), Failure> {
     let (artifact, verified) = open(&settings.model)?;
     nats::check(&settings.nats)?;
     let line = soundness(&artifact, &verified, settings.model.precision);
+    setup(settings, &artifact, verified, Duration::ZERO)?;
     written(writeln!(out, "{line}"))
 }
 
-fn setup(settings: &Settings, artifact: &Artifact, verified: Verified, load: Duration) -> Setup {
-    let Settings { model, limits, nats, worker, .. } = settings;
+fn setup(
+    settings: &Settings,
+    artifact: &Artifact,
+    verified: Verified,
+    load: Duration,
+) -> Result<Setup, Failure> {
+    let Settings { model, limits, nats, worker, monitoring, .. } = settings;
     let name =
         worker.name.clone().unwrap_or_else(|| format!("{:08x}", OsRng.unwrap_err().next_u32()));
     let served = Served::new(artifact, &verified, model.precision, limits, &name);
@@ -96,12 +109,24 @@ fn setup(settings: &Settings, artifact: &Artifact, verified: Verified, load: Dur
         load,
         started_at: SystemTime::now(),
     };
-    Setup {
+    let traces = Traces::start(monitoring, origin(&about))?;
+    Ok(Setup {
         served,
         policy: Box::new(verified.policy),
         nats: nats.clone(),
         drain_timeout: worker.drain_timeout,
-        vitals: Arc::new(Vitals::new(about)),
+        vitals: Arc::new(Vitals::new(about, traces)),
+    })
+}
+
+fn origin(about: &About) -> Origin {
+    let spec = &about.spec;
+    Origin {
+        worker: spec.worker.clone(),
+        model: spec.model.clone(),
+        model_version: spec.model_version.clone(),
+        subject: subjects::infer(&about.prefix, &spec.model),
+        group: spec.model.clone(),
     }
 }
 

@@ -58,6 +58,7 @@ pub fn gather(vitals: &Vitals, host: &HostFigures) -> Vec<Figure> {
     for name in [nats::REQUESTS, nats::CONTROL, nats::MONITORING] {
         figures.extend(connection(name, vitals.connection(name).as_ref()));
     }
+    figures.extend(said(vitals));
     figures.extend(process(host));
     figures
 }
@@ -181,6 +182,24 @@ fn connection(name: &str, watched: Option<&Watched>) -> Vec<Figure> {
         both(&names::NATS_MESSAGES, "in", inward),
         both(&names::NATS_MESSAGES, "out", outward),
     ]
+}
+
+fn said(vitals: &Vitals) -> Vec<Figure> {
+    let logs = vitals.logs();
+    let dropped = logs.map_or([("stderr", 0), ("file", 0)], |logs| logs.dropped());
+    let repeats = logs.map_or(0, |logs| logs.repeats());
+    let spans = vitals.traces.counts();
+    let span = |result, count: u64| Figure::new(&names::SPANS, &[result], count as f64);
+    let mut figures = vec![
+        Figure::new(&names::LOG_REPEATS, &[], repeats as f64),
+        span("exported", spans.exported),
+        span("dropped", spans.dropped),
+    ];
+    let lines = |(destination, lines): (&str, u64)| {
+        Figure::new(&names::LOG_LINES_DROPPED, &[destination], lines as f64)
+    };
+    figures.extend(dropped.map(lines));
+    figures
 }
 
 fn process(host: &HostFigures) -> Vec<Figure> {

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::tally::Tally;
+use super::{logs::Counts, tally::Tally, traces::Traces};
 use crate::{
     batch::Limits,
     nats::{self, Connection},
@@ -45,6 +45,8 @@ pub struct About {
 
 pub struct Vitals {
     pub about: About,
+    pub traces: Traces,
+    logs: OnceLock<Counts>,
     /// All moments below are durations since then.
     started: Instant,
     state: watch::Sender<State>,
@@ -94,10 +96,12 @@ impl Growth {
 }
 
 impl Vitals {
-    pub fn new(about: About) -> Self {
+    pub fn new(about: About, traces: Traces) -> Self {
         let started = Instant::now();
         Self {
             about,
+            traces,
+            logs: OnceLock::new(),
             started,
             state: watch::channel(State::Starting).0,
             was_ready: AtomicBool::new(false),
@@ -149,6 +153,16 @@ impl Vitals {
     /// Whether the broker counts the worker among the queue group.
     pub fn is_subscribed(&self) -> bool {
         self.subscribed.load(Ordering::Relaxed)
+    }
+
+    /// Where to look for log lines that are missing.
+    pub fn watch_logs(&self, logs: Counts) {
+        // There is one log in a process's life.
+        let _ = self.logs.set(logs);
+    }
+
+    pub fn logs(&self) -> Option<&Counts> {
+        self.logs.get()
     }
 
     /// Where to look for what waits.

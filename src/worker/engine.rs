@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -16,8 +16,9 @@ use crate::{
     telemetry::{
         Vitals,
         tally::{Computed, DeviceError},
+        traces::BatchTrace,
     },
-    wire::{Observations, Space, Wants},
+    wire::{Code, Observations, Space, Wants},
 };
 
 /// A batch that went through the policy.
@@ -45,6 +46,21 @@ impl Done {
                 (false, Err(_)) => Err(DeviceError::Reported),
                 (false, Ok(_)) => Ok(()),
             },
+        }
+    }
+
+    /// What there is to trace of it, so far.
+    pub fn trace(&self) -> BatchTrace {
+        BatchTrace {
+            epoch: SystemTime::UNIX_EPOCH,
+            started: self.started,
+            assembled: self.assembled,
+            forwarded: self.finished,
+            finished: self.finished,
+            rows: self.batch.rows,
+            messages: self.batch.parts.len(),
+            error: self.output.is_err().then_some(Code::Internal.name()),
+            requests: Vec::new(),
         }
     }
 }

@@ -8,19 +8,25 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     answer::Answer,
-    pending::{Form, Pending, ReplyTo},
+    pending::{Form, Pending, ReplyTo, Trace},
     queue::Queue,
     served::Served,
 };
-use crate::wire::{
-    Code, Encoding, Request, Scalar, Wants, WireError,
-    request::Input,
-    subjects::{MODEL_VERSION_HEADER, REQUEST_ID_HEADER},
+use crate::{
+    telemetry::Vitals,
+    wire::{
+        Code, Encoding, Request, Scalar, TraceContext, Wants, WireError,
+        request::Input,
+        subjects::{
+            MODEL_VERSION_HEADER, REQUEST_ID_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER,
+        },
+    },
 };
 
 pub struct Intake {
     served: Arc<Served>,
     queue: Arc<Queue>,
+    vitals: Arc<Vitals>,
     /// For requests that want a sample and bring no seed.
     seeds: ChaCha8Rng,
     count: u64,
@@ -35,8 +41,8 @@ pub enum Taken {
 }
 
 impl Intake {
-    pub fn new(served: Arc<Served>, queue: Arc<Queue>) -> Self {
-        Self { served, queue, seeds: ChaCha8Rng::from_os_rng(), count: 0 }
+    pub fn new(served: Arc<Served>, queue: Arc<Queue>, vitals: Arc<Vitals>) -> Self {
+        Self { served, queue, vitals, seeds: ChaCha8Rng::from_os_rng(), count: 0 }
     }
 
     /// Takes one message, always at once.
@@ -47,11 +53,31 @@ impl Intake {
         };
         let headers = message.headers.as_ref();
         let request_id = headers.and_then(|headers| header(headers, REQUEST_ID_HEADER)).cloned();
-        let to = ReplyTo { inbox, encoding: Encoding::of(&message.payload), arrived, request_id };
+        let to = ReplyTo {
+            inbox,
+            encoding: Encoding::of(&message.payload),
+            arrived,
+            request_id,
+            trace: self.trace(headers),
+        };
         match self.check(&message.payload, headers, &to) {
             Ok(pending) => self.push(pending),
             Err(refusal) => Taken::Refused(Answer::error(&to, &refusal.error, refusal.id.as_ref())),
         }
+    }
+
+    /// A header that can't be read is counted, and otherwise as none.
+    fn trace(&self, headers: Option<&HeaderMap>) -> Option<Arc<Trace>> {
+        let text = |name| headers.and_then(|headers| header(headers, name));
+        let parent = text(TRACEPARENT_HEADER).and_then(|parent| {
+            let read: Result<TraceContext, _> = parent.as_str().parse();
+            self.vitals.tally().malformed_traceparents += u64::from(read.is_err());
+            read.ok()
+        });
+        let traced = self.vitals.traces.decide(parent);
+        let context = parent.or(traced.map(|traced| traced.context))?;
+        let state = text(TRACESTATE_HEADER).filter(|_| traced.is_some());
+        Some(Arc::new(Trace { context, traced, state: state.map(|state| state.to_string()) }))
     }
 
     fn check(

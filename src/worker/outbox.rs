@@ -2,14 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::Client;
+use async_nats::{Client, HeaderMap, HeaderValue, Subject};
+use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::{answer::Answer, queue::Queue};
+use super::{answer::Answer, pending::ReplyTo, queue::Queue};
 use crate::{
     failure::Failure,
     nats,
-    telemetry::{Outcome, Vitals},
+    telemetry::{Outcome, Vitals, traces::RequestTrace},
     wire::Code,
 };
 
@@ -32,20 +33,26 @@ impl Outbox {
         Self { client, connected: true, vitals, queue, lost: 0, waiting: 0 }
     }
 
-    pub async fn send(&mut self, answer: Answer) {
+    /// Publishes an answer. Gives what there is to trace of it, if it is traced.
+    pub async fn send(&mut self, answer: Answer) -> Option<RequestTrace> {
         let Answer { to, headers, payload, error } = answer.within(self.client.max_payload(), None);
-        let outcome = error.map_or("ok", Code::name);
-        let arrived = to.arrived;
-        match (&to.request_id, error) {
-            (Some(id), None) => tracing::debug!(request_id = id.as_str(), outcome, "answered"),
-            (Some(id), Some(_)) => tracing::info!(request_id = id.as_str(), outcome, "answered"),
-            (None, _) => {}
-        }
         let bytes = payload.len() as u64;
+        let outcome = match self.publish(to.inbox.clone(), headers, payload).await {
+            true => error.map_or(Outcome::Ok, Outcome::Error),
+            false => Outcome::PublishFailed,
+        };
+        let answered = self.queue.now();
+        self.count(outcome, bytes, answered.saturating_sub(to.arrived));
+        log(&to, outcome);
+        request_trace(&to, outcome, answered)
+    }
+
+    /// Whether the library took it.
+    async fn publish(&mut self, inbox: Subject, headers: Option<HeaderMap>, body: Bytes) -> bool {
         let publish = async {
             match headers {
-                None => self.client.publish(to.inbox, payload).await,
-                Some(headers) => self.client.publish_with_headers(to.inbox, headers, payload).await,
+                None => self.client.publish(inbox, body).await,
+                Some(headers) => self.client.publish_with_headers(inbox, headers, body).await,
             }
         };
         // Without a broker nobody makes room in the library's line; that must not hold up a stop.
@@ -53,21 +60,23 @@ impl Outbox {
         let published = match timeout(patience, publish).await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
-                tracing::warn!(%error, outcome, "a reply could not be published");
+                tracing::warn!(%error, "a reply could not be published");
                 false
             }
             Err(_) => false,
         };
         self.waiting += u64::from(published && !self.connected);
         self.lost += u64::from(!published);
+        published
+    }
+
+    fn count(&self, outcome: Outcome, bytes: u64, spent: Duration) {
         let mut tally = self.vitals.tally();
-        if !published {
-            return tally.ended(Outcome::PublishFailed);
+        tally.ended(outcome);
+        if outcome != Outcome::PublishFailed {
+            tally.response_bytes += bytes;
         }
-        tally.ended(error.map_or(Outcome::Ok, Outcome::Error));
-        tally.response_bytes += bytes;
-        if error.is_none() {
-            let spent = self.queue.now().saturating_sub(arrived);
+        if outcome == Outcome::Ok {
             tally.request_duration.record(spent.as_secs_f64());
         }
     }
@@ -95,4 +104,33 @@ impl Outbox {
             lost => Err(Failure::Unreachable(format!("{lost} replies did not reach the broker"))),
         }
     }
+}
+
+/// A line about a request that can be found again: about each that failed, and in detail about all.
+fn log(to: &ReplyTo, outcome: Outcome) {
+    if to.request_id.is_none() && to.trace.is_none() {
+        return;
+    }
+    let request_id = to.request_id.as_ref().map(HeaderValue::as_str);
+    let trace_id = || to.trace.as_ref().map(|trace| trace.context.trace());
+    match outcome {
+        Outcome::Ok => {
+            tracing::debug!(request_id, trace_id = trace_id(), outcome = outcome.name(), "answered")
+        }
+        _ => {
+            tracing::info!(request_id, trace_id = trace_id(), outcome = outcome.name(), "answered")
+        }
+    }
+}
+
+fn request_trace(to: &ReplyTo, outcome: Outcome, answered: Duration) -> Option<RequestTrace> {
+    let trace = to.trace.as_ref()?;
+    Some(RequestTrace {
+        traced: trace.traced?,
+        tracestate: trace.state.clone(),
+        arrived: to.arrived,
+        answered,
+        request_id: to.request_id.as_ref().map(|id| id.as_str().to_owned()),
+        outcome: outcome.name(),
+    })
 }

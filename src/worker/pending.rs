@@ -1,10 +1,13 @@
 //! A request that was taken and waits for its reply.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{HeaderValue, Subject};
 
-use crate::wire::{Encoding, Rows, Scalar, Wants};
+use crate::{
+    telemetry::traces::Traced,
+    wire::{Encoding, Rows, Scalar, TraceContext, Wants},
+};
 
 /// Everything that batching and replying need; nothing of the message it came in.
 #[derive(Debug)]
@@ -29,6 +32,18 @@ pub struct ReplyTo {
     pub arrived: Duration,
     /// Echoed as it came.
     pub request_id: Option<HeaderValue>,
+    /// Most requests have none.
+    pub trace: Option<Arc<Trace>>,
+}
+
+/// The trace that a request is part of.
+#[derive(Debug)]
+pub struct Trace {
+    pub context: TraceContext,
+    /// `None`: it goes unrecorded.
+    pub traced: Option<Traced>,
+    /// Passed on as it came.
+    pub state: Option<String>,
 }
 
 /// Observations and actions by position or by name.

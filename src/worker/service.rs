@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use async_nats::Client;
@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    answer::Answer,
     engine::{self, Done},
     intake::{Intake, Taken},
     membership::{Confirmation, Membership, TICK},
@@ -79,7 +80,7 @@ impl Service {
         let subject = subjects::infer(&nats.prefix, &model);
         let membership = Membership::new(data.client.clone(), subject, model);
         Ok(Self {
-            intake: Intake::new(served.clone(), queue.clone()),
+            intake: Intake::new(served.clone(), queue.clone(), vitals.clone()),
             responder: Responder::new(served.clone()),
             saturation: Saturation::new(limits.queue_rows),
             control: control.client,
@@ -147,9 +148,27 @@ impl Service {
         self.vitals.tally().received(message.payload.len());
         match self.intake.take(message) {
             Taken::Queued(pending) => self.responder.expect(pending),
-            Taken::Refused(answer) => self.outbox.send(answer).await,
+            Taken::Refused(answer) => self.refuse(answer).await,
             Taken::Ignored => self.vitals.tally().ended(Outcome::NoReplySubject),
         }
+    }
+
+    /// Sends an answer that no batch has computed.
+    async fn refuse(&mut self, answer: Answer) {
+        if let Some(request) = self.outbox.send(answer).await {
+            self.vitals.traces.record_refused(self.epoch(), &request);
+        }
+    }
+
+    async fn refuse_all(&mut self, error: &WireError) {
+        for answer in self.responder.refuse_all(error) {
+            self.refuse(answer).await;
+        }
+    }
+
+    /// When the worker's clock was at zero, by the wall clock of now: that may be set.
+    fn epoch(&self) -> SystemTime {
+        SystemTime::now() - self.queue.now()
     }
 
     /// Sends the answers of a batch; whether the device can go on. After a panic it has ended, and
@@ -160,13 +179,18 @@ impl Service {
             tracing::error!(rows = done.batch.rows, problem, "a batch failed");
         }
         self.count(&done);
+        let mut trace = done.trace();
         let began = self.queue.now();
         let answers = self.responder.answer(done, self.data.client.max_payload());
         let encoded = self.queue.now();
         for answer in answers {
-            self.outbox.send(answer).await;
+            trace.requests.extend(self.outbox.send(answer).await);
         }
         let published = self.queue.now();
+        if !trace.requests.is_empty() {
+            (trace.finished, trace.epoch) = (published, self.epoch());
+            self.vitals.traces.record(&trace);
+        }
         let mut tally = self.vitals.tally();
         tally.encode.record((encoded - began).as_secs_f64());
         tally.publish.record((published - encoded).as_secs_f64());
@@ -214,9 +238,7 @@ impl Service {
     /// We may not join again. Before a reconnection we may have, so there can be open requests.
     async fn refused(&mut self, why: &str) -> Failure {
         let error = WireError::new(Code::Internal, "this worker lost its place at the broker");
-        for answer in self.responder.refuse_all(&error) {
-            self.outbox.send(answer).await;
-        }
+        self.refuse_all(&error).await;
         if let Err(unproven) = self.outbox.prove().await {
             tracing::warn!(%unproven, "ending");
         }
@@ -300,9 +322,7 @@ impl Service {
         if self.responder.open() > 0 {
             tracing::warn!(requests = self.responder.open(), "worker.drain_timeout_s is over");
         }
-        for answer in self.responder.refuse_all(&error) {
-            self.outbox.send(answer).await;
-        }
+        self.refuse_all(&error).await;
     }
 
     /// Nothing is open any more: see that the broker has all replies, then end.
@@ -322,9 +342,7 @@ impl Service {
         let error = WireError::new(Code::Internal, "this worker's device is broken");
         let refusing = async {
             loop {
-                for answer in self.responder.refuse_all(&error) {
-                    self.outbox.send(answer).await;
-                }
+                self.refuse_all(&error).await;
                 if !self.membership.is_member() {
                     return;
                 }

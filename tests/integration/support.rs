@@ -18,7 +18,7 @@ use carla_rl::{
         device::{Device, Precision},
     },
     settings::{Limits, Nats, nats::Tls},
-    telemetry::{About, Vitals},
+    telemetry::{About, Vitals, traces::Traces},
     wire::{
         Encoding, Scalar, Spec, State,
         view::{TensorView, Values},
@@ -164,7 +164,7 @@ impl Builder {
             load: Duration::ZERO,
             started_at: SystemTime::now(),
         };
-        let vitals = Arc::new(Vitals::new(about));
+        let vitals = Arc::new(Vitals::new(about, Traces::none()));
         let (stop, stopped) = watch::channel(false);
         let setup = Setup {
             served,

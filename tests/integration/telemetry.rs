@@ -10,7 +10,7 @@ use std::{
 use async_nats::{Client, Subscriber};
 use carla_rl::{
     settings::Server,
-    telemetry::{Monitor, Vitals, names},
+    telemetry::{Monitor, Vitals, names, traces::Traces},
     wire::{Health, Snapshot, State},
 };
 use futures_util::StreamExt;
@@ -266,7 +266,7 @@ async fn a_serving_thread_that_stands_still_ends_liveness() {
     let about = worker.vitals.about.clone();
     worker.drain().await;
     // A worker whose thread has made one turn, and no other.
-    let vitals = Arc::new(Vitals::new(about));
+    let vitals = Arc::new(Vitals::new(about, Traces::none()));
     vitals.enter(State::Ready);
     vitals.beat();
     let mut monitor = Monitor::start(Some(&anywhere())).unwrap();
