@@ -97,6 +97,7 @@ pub struct Builder {
     pub limits: Limits,
     pub batch: batch::Limits,
     pub drain_timeout: Duration,
+    pub traces: Traces,
     verified: Option<Verified>,
 }
 
@@ -111,6 +112,7 @@ impl Builder {
             limits: Limits { queue_rows: 4096, request_rows: 1024, request_bytes: 1 << 20 },
             batch: batch::Limits { batch_rows: 64, max_delay: Duration::ZERO, queue_rows: 4096 },
             drain_timeout: Duration::from_secs(25),
+            traces: Traces::none(),
             verified: Some(verified),
         }
     }
@@ -164,7 +166,7 @@ impl Builder {
             load: Duration::ZERO,
             started_at: SystemTime::now(),
         };
-        let vitals = Arc::new(Vitals::new(about, Traces::none()));
+        let vitals = Arc::new(Vitals::new(about, self.traces));
         let (stop, stopped) = watch::channel(false);
         let setup = Setup {
             served,

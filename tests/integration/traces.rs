@@ -7,14 +7,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use async_nats::HeaderMap;
 use carla_rl::{
     settings::Monitoring,
     telemetry::traces::{BatchTrace, Origin, RequestTrace, SpanCounts, Traced, Traces},
+    wire::TraceContext,
 };
 
 use crate::{
     protobuf::{Message, text},
-    support::{PATIENCE, until},
+    support::{Native, PATIENCE, TestBroker, ask_with, observation, until},
 };
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -67,6 +69,12 @@ fn take(mut connection: TcpStream) -> Vec<u8> {
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     connection.write_all(answer).unwrap();
     body
+}
+
+/// All spans of an export.
+fn spans<'a>(body: &Message<'a>) -> Vec<Message<'a>> {
+    let scopes = body.messages(1).flat_map(|resource| resource.messages(2).collect::<Vec<_>>());
+    scopes.flat_map(|scope| scope.messages(2).collect::<Vec<_>>()).collect()
 }
 
 fn request(traced: Traced, outcome: &'static str) -> RequestTrace {
@@ -130,11 +138,7 @@ fn a_batch_and_its_traced_requests_reach_the_collector_as_linked_spans() {
     assert_eq!(resource.attribute(1, "service.instance.id"), "9e4aedac");
     assert_eq!(resource.attribute(1, "carla_rl.model.version"), "0.1.0");
 
-    let spans: Vec<_> = body
-        .messages(1)
-        .flat_map(|spans| spans.messages(2).collect::<Vec<_>>())
-        .flat_map(|scope| scope.messages(2).collect::<Vec<_>>())
-        .collect();
+    let spans = spans(&body);
     let named = |name: &str| {
         spans.iter().filter(|span| text(span.bytes(5)) == name).cloned().collect::<Vec<_>>()
     };
@@ -184,6 +188,44 @@ fn a_batch_and_its_traced_requests_reach_the_collector_as_linked_spans() {
     assert_eq!((begun.bytes(1), begun.bytes(4)), (&without.context.trace_id[..], &[][..]));
     assert_eq!(begun.message(15).number(3), ERROR);
     assert_eq!(begun.attribute(9, "error.type"), "internal");
+}
+
+#[test]
+fn requests_through_a_worker_have_spans_below_their_requesters() {
+    let collector = listen();
+    let traces = start(&collector);
+    let bodies = collect(collector);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let vitals = runtime.block_on(async {
+        let broker = TestBroker::start();
+        let worker = broker.worker().with(|worker| worker.traces = traces).start().await;
+        let client = broker.client().await;
+        let mut headers = HeaderMap::new();
+        headers.insert("TraceParent", TRACEPARENT);
+        let good = Native::one(&observation(1)).encode();
+        for body in [good, b"nonsense".to_vec()] {
+            ask_with(&client, headers.clone(), body).await;
+        }
+        let vitals = worker.vitals.clone();
+        worker.drain().await;
+        vitals
+    });
+    vitals.traces.finish();
+    assert_eq!(vitals.traces.counts(), SpanCounts { exported: 5, dropped: 0 });
+    // The collector hands a body on only after it has answered.
+    let mut taken = Vec::new();
+    while taken.iter().map(|body: &Vec<u8>| spans(&Message::read(body)).len()).sum::<usize>() < 5 {
+        taken.push(bodies.recv_timeout(PATIENCE).unwrap());
+    }
+    let all = taken.iter().flat_map(|body| spans(&Message::read(body)));
+    let spans: Vec<_> = all.filter(|span| text(span.bytes(5)).starts_with("answer")).collect();
+    let parent: TraceContext = TRACEPARENT.parse().unwrap();
+    for span in &spans {
+        assert_eq!((span.bytes(1), span.bytes(4)), (&parent.trace_id[..], &parent.span_id[..]));
+        assert!(span.number(7) > 1_700_000_000_000_000_000 && span.number(8) >= span.number(7));
+    }
+    let outcomes: Vec<_> = spans.iter().map(|span| span.attribute(9, "carla_rl.outcome")).collect();
+    assert_eq!(outcomes, ["ok", "malformed"]);
 }
 
 #[test]
