@@ -121,14 +121,16 @@ impl Fleet {
         for i in (0..world.vehicles()).filter(|i| !world.has_left(*i)).collect::<Vec<_>>() {
             let body = self.exchange.ask(&world.observe(i), self.tick)?;
             let reply = format!("{}.{i}", self.inbox);
+            let began = Instant::now();
+            let sent = client.publish_with_reply(self.exchange.subject.clone(), reply, body.into());
+            sent.await.map_err(|error| error.to_string())?;
+            // Not before: the end of the drive may cut the sending off.
+            self.score.asked();
             let vehicle = &mut self.vehicles[i];
-            vehicle.open.push_back((self.tick, Instant::now()));
+            vehicle.open.push_back((self.tick, began));
             if vehicle.open.len() > MAX_OPEN {
                 vehicle.open.pop_front();
             }
-            self.score.asked();
-            let sent = client.publish_with_reply(self.exchange.subject.clone(), reply, body.into());
-            sent.await.map_err(|error| error.to_string())?;
         }
         Ok(())
     }
