@@ -120,7 +120,6 @@ async fn run(
             let _ = stopped.wait_for(|stop| *stop).await;
         }
     }
-    Supervisor::default().tell(&desk.vitals);
 }
 
 async fn keep_up(desk: Arc<Desk>) {
