@@ -15,7 +15,7 @@
 //! From outside, [`view`] shows how the workers of a pool say they are, and [`ping`] asks one for an
 //! action to see whether and how fast it answers.
 //!
-//! Around it: [`settings`], [`telemetry`], the [`cli`] and what its [`commands`] do, every
+//! Around it: [`settings`], [`telemetry`], [`printable`] text, the [`cli`] and what its [`commands`] do, every
 //! [`failure`] with its exit code, and a [`broker`] of our own for demonstrations and tests.
 
 #![forbid(unsafe_code)]
@@ -35,6 +35,7 @@ pub mod imitation;
 pub mod nats;
 pub mod ping;
 pub mod policy;
+pub mod printable;
 pub mod settings;
 pub mod telemetry;
 pub mod view;

@@ -1,6 +1,6 @@
 use std::{io, process::ExitCode};
 
-use carla_rl::{cli::Cli, commands, telemetry::logs};
+use carla_rl::{cli::Cli, commands, printable::printable_lines, telemetry::logs};
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     match commands::run(cli.command, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            logs::last_words(format!("carla-rl: {failure}"));
+            logs::last_words(format!("carla-rl: {}", printable_lines(&failure.to_string())));
             ExitCode::from(failure.exit_code())
         }
     }

@@ -6,3 +6,20 @@
 mod batcher;
 
 pub use batcher::{Batch, Batcher, Closed, Full, Limits, Part};
+
+/// The sizes of batches by which others tell them apart: powers of two below the largest, and it.
+pub fn sizes(largest: usize) -> impl Iterator<Item = usize> {
+    let powers = std::iter::successors(Some(1usize), |rows| rows.checked_mul(2));
+    powers.take_while(move |rows| *rows < largest).chain([largest])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_powers_of_two_and_the_largest() {
+        let all = |largest| sizes(largest).collect::<Vec<_>>();
+        assert_eq!((all(1), all(8), all(10)), (vec![1], vec![1, 2, 4, 8], vec![1, 2, 4, 8, 10]));
+    }
+}

@@ -17,6 +17,7 @@ use crate::{
     failure::Failure,
     nats,
     ping::{Report, Target, Times, report::Outcome},
+    printable::printable,
     settings::Settings,
     wire::Spec,
 };
@@ -57,10 +58,8 @@ async fn ping(
     if !arguments.json {
         let Spec { model, model_version, weights, device, precision, .. } = &target.spec;
         let subject = &target.subject;
-        written(writeln!(
-            out,
-            "{subject}: {model} {model_version} ({weights}), {device} {precision}"
-        ))?;
+        let served = format!("{model} {model_version} ({weights}), {device} {precision}");
+        written(writeln!(out, "{subject}: {}", printable(&served)))?;
         written(writeln!(out, "broker alone: {broker}"))?;
     }
     let replies = ask(&target, arguments, stop, out).await?;
@@ -87,7 +86,7 @@ async fn ask(
             _ = stop.wait_for(|stop| *stop) => break,
         };
         if !arguments.json {
-            written(writeln!(out, "{number:>3}  {outcome}"))?;
+            written(writeln!(out, "{number:>3}  {}", printable(&outcome.to_string())))?;
         }
         replies.push(outcome);
     }

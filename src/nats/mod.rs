@@ -243,7 +243,8 @@ fn heard(event: &Event, counts: &Events) -> Option<Link> {
     None
 }
 
-/// There is an event for each message, in a flood; so each line stands for as many as all before.
+/// There is an event for each message, in a flood (and not even for each, then); so each line stands
+/// for as many as all before.
 fn count_dropped(counts: &Events) {
     let messages = counts.dropped.fetch_add(1, Ordering::Relaxed) + 1;
     if messages.is_power_of_two() {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -25,7 +25,6 @@ use crate::{
         health::{BrokerHealth, SCHEMA},
     },
 };
-use std::sync::Arc;
 
 pub struct Desk {
     pub vitals: Arc<Vitals>,
@@ -36,7 +35,7 @@ pub struct Desk {
     http: String,
     /// The last health message's number.
     seq: AtomicU64,
-    /// In ns; 0 if it is not known.
+    /// The last one, in ns; 0 before.
     round_trip: AtomicU64,
 }
 
@@ -58,9 +57,9 @@ impl Desk {
         self.exposition.upkeep();
     }
 
-    /// How long a message to ourselves took over the broker and back; `None`: it did not come.
-    pub fn set_round_trip(&self, time: Option<Duration>) {
-        let ns = time.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    /// How long a message to ourselves took over the broker and back.
+    pub fn set_round_trip(&self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.round_trip.store(ns, Ordering::Relaxed);
     }
 
@@ -82,12 +81,14 @@ impl Desk {
         let vitals = &self.vitals;
         let about = &vitals.about;
         let spec = &about.spec;
-        let queue = vitals.queue();
-        let (rates, latency, open) = {
+        let mut queue = vitals.queue();
+        let (rates, durations, inflight) = {
             let tally = vitals.tally();
-            let latency = tally.request_duration.quantiles();
-            (tally.rates(Instant::now()), latency, tally.open())
+            let inflight;
+            (queue.requests, inflight) = tally.split(queue.requests);
+            (tally.rates(Instant::now()), tally.request_duration.recent(), inflight)
         };
+        let latency = durations.quantiles();
         let milliseconds = |seconds: f64| (latency.max > 0.0).then_some(rounded(seconds * 1e3));
         let fill = |rows: f64| rounded(rows / about.limits.batch_rows as f64);
         Health {
@@ -103,7 +104,7 @@ impl Desk {
             weights: spec.weights.clone(),
             device: spec.device.clone(),
             precision: spec.precision.clone(),
-            inflight: open.saturating_sub(queue.requests),
+            inflight,
             queue,
             rate: rounded(rates.ended),
             errors: rounded(rates.failed),
@@ -143,9 +144,11 @@ impl Desk {
 
     fn quantiles(&self) -> BTreeMap<String, Quantiles> {
         let model = [self.vitals.about.spec.model.clone()];
-        let mut tally = self.vitals.tally();
-        let all = tally.distributions().into_iter();
-        all.map(|(metric, all)| (figures::series(metric, &model), all.quantiles())).collect()
+        // Copied in one go, so that they belong together; the work is done without the lock.
+        let copies =
+            self.vitals.tally().distributions().map(|(metric, all)| (metric, all.recent()));
+        let copies = copies.into_iter();
+        copies.map(|(metric, all)| (figures::series(metric, &model), all.quantiles())).collect()
     }
 
     fn figures(&self) -> Vec<Figure> {

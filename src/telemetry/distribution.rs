@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use crate::wire::Quantiles;
 
 /// Ten seconds in slots of one [`super::vitals::TURN`].
-const SLOTS: usize = 5;
+pub const SLOTS: usize = 5;
 /// Two digits of a quantile are enough to look at, and keep a slot at some 15 kB.
 const DIGITS: u8 = 2;
 
@@ -65,9 +65,25 @@ impl Distribution {
         self.sum
     }
 
+    /// A copy, to be looked at in peace.
+    pub fn recent(&self) -> Recent {
+        let Self { recent, step, count, sum, .. } = self;
+        Recent { slots: recent.clone(), step: *step, count: *count, sum: *sum }
+    }
+}
+
+/// A distribution at one moment.
+pub struct Recent {
+    slots: [Histogram<u32>; SLOTS],
+    step: f64,
+    count: u64,
+    sum: f64,
+}
+
+impl Recent {
     pub fn quantiles(&self) -> Quantiles {
-        let mut all = self.recent[0].clone();
-        for slot in &self.recent[1..] {
+        let mut all = self.slots[0].clone();
+        for slot in &self.slots[1..] {
             // All slots have the same bounds.
             all.add(slot).expect("the same bounds");
         }
@@ -92,11 +108,11 @@ mod tests {
         let mut times = Distribution::seconds();
         (0..100).for_each(|_| times.record(0.002));
         let is = |got: f64, expected: f64| (got / expected - 1.0).abs() < 0.01;
-        let q = times.quantiles();
+        let q = times.recent().quantiles();
         assert!(is(q.p50, 0.002) && is(q.p99, 0.002) && is(q.max, 0.002), "{q:?}");
         (0..SLOTS).for_each(|_| times.turn());
         times.record(0.5);
-        let q = times.quantiles();
+        let q = times.recent().quantiles();
         assert!(is(q.p50, 0.5), "{q:?}");
         assert_eq!(q.count, 101);
         assert!(is(q.sum, 0.7));
@@ -105,8 +121,8 @@ mod tests {
     #[test]
     fn nothing_recorded_is_all_zeros_and_what_is_out_of_bounds_is_clamped() {
         let mut rows = Distribution::rows();
-        assert_eq!(rows.quantiles(), Quantiles::default());
+        assert_eq!(rows.recent().quantiles(), Quantiles::default());
         rows.record(1e9);
-        assert!(rows.quantiles().max >= 65_536.0);
+        assert!(rows.recent().quantiles().max >= 65_536.0);
     }
 }

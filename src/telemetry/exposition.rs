@@ -12,6 +12,7 @@ use super::{
     names::{self, Kind, Metric},
     vitals::Vitals,
 };
+use crate::batch;
 
 const METADATA: Metadata<'static> = Metadata::new("carla_rl", Level::INFO, None);
 
@@ -25,7 +26,7 @@ impl Exposition {
     /// A page for this worker, whose distributions are recorded for it from now on. From now on,
     /// too, [`Exposition::upkeep`] must be called every second or so.
     pub fn attach(vitals: &Vitals) -> Self {
-        let rows = row_buckets(vitals.about.limits.batch_rows);
+        let rows: Vec<_> = batch::sizes(vitals.about.limits.batch_rows).map(|r| r as f64).collect();
         // The buckets are not empty, which is all that the builder asks.
         let builder = PrometheusBuilder::new()
             .set_buckets(&names::SECONDS)
@@ -101,23 +102,5 @@ fn append(page: &mut String, figures: &[&Figure]) {
             let _ = writeln!(page, "{} {}", figure.series(), figure.value);
         }
         let _ = writeln!(page);
-    }
-}
-
-/// Powers of two below the largest batch, and the largest.
-fn row_buckets(batch_rows: usize) -> Vec<f64> {
-    let powers = std::iter::successors(Some(1usize), |rows| rows.checked_mul(2));
-    powers.take_while(|rows| *rows < batch_rows).chain([batch_rows]).map(|r| r as f64).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn batch_sizes_have_powers_of_two_and_the_largest_batch_as_buckets() {
-        assert_eq!(row_buckets(1), [1.0]);
-        assert_eq!(row_buckets(8), [1.0, 2.0, 4.0, 8.0]);
-        assert_eq!(row_buckets(10), [1.0, 2.0, 4.0, 8.0, 10.0]);
     }
 }

@@ -66,15 +66,14 @@ pub fn gather(vitals: &Vitals, host: &HostFigures) -> Vec<Figure> {
 fn requests(vitals: &Vitals) -> Vec<Figure> {
     let model = vitals.about.spec.model.as_str();
     let limit = vitals.about.limits;
-    // Looked at before the counts: a request that leaves the queue in between counts as in flight.
     let queue = vitals.queue();
     let tally = vitals.tally();
-    let inflight = tally.open().saturating_sub(queue.requests);
+    let (queued, inflight) = tally.split(queue.requests);
     let of = |metric, value: f64| Figure::new(metric, &[model], value);
     let mut figures = vec![
         of(&names::REQUESTS_RECEIVED, tally.received as f64),
         of(&names::INFLIGHT_REQUESTS, inflight as f64),
-        of(&names::QUEUED_REQUESTS, (tally.open() - inflight) as f64),
+        of(&names::QUEUED_REQUESTS, queued as f64),
         of(&names::REQUEST_BYTES, tally.request_bytes as f64),
         of(&names::RESPONSE_BYTES, tally.response_bytes as f64),
         of(&names::MALFORMED_TRACEPARENTS, tally.malformed_traceparents as f64),
@@ -137,7 +136,7 @@ fn information(vitals: &Vitals) -> Vec<Figure> {
         &spec.worker,
         env!("CARGO_PKG_VERSION"),
         GIT,
-        FEATURES,
+        &features(),
         std::env::consts::OS,
         std::env::consts::ARCH,
     ];
@@ -154,12 +153,15 @@ const GIT: &str = match option_env!("CARLA_RL_GIT") {
     None => "unknown",
 };
 
-const FEATURES: &str = match (cfg!(feature = "cuda"), cfg!(feature = "metal")) {
-    (true, true) => "cuda,metal",
-    (true, false) => "cuda",
-    (false, true) => "metal",
-    (false, false) => "none",
-};
+fn features() -> String {
+    let all = [
+        ("cuda", cfg!(feature = "cuda")),
+        ("metal", cfg!(feature = "metal")),
+        ("otlp", cfg!(feature = "otlp")),
+    ];
+    let built: Vec<_> = all.iter().filter(|(_, built)| *built).map(|(name, _)| *name).collect();
+    if built.is_empty() { "none".into() } else { built.join(",") }
+}
 
 fn connection(name: &str, watched: Option<&Watched>) -> Vec<Figure> {
     use async_nats::connection::State::Connected;

@@ -14,8 +14,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net, sync::Semaphore, time};
 
 /// Connections at once; further ones wait.
-const CONNECTIONS: usize = 64;
-/// How long a client may take to ask, and how long to read the answer.
+const CONNECTIONS: usize = 256;
+/// How long a client may take to ask: those who only hold a place must not keep a probe, which
+/// waits two seconds, from its own.
+const ASKING: Duration = Duration::from_millis(500);
+/// How long a client may take for all of it.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes of a request's head.
 const HEAD: usize = 8 * 1024;
@@ -60,12 +63,12 @@ where
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(PATIENCE)
+                .header_read_timeout(ASKING)
                 .max_buf_size(HEAD)
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
             // A client that went away or asked for nonsense is its own business.
-            let _ = time::timeout(2 * PATIENCE, connection).await;
+            let _ = time::timeout(PATIENCE, connection).await;
             drop(permit);
         });
     }

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{
     sync::{oneshot, watch},
-    time::interval,
+    time::{MissedTickBehavior, interval},
 };
 
 use super::{
@@ -113,17 +113,20 @@ async fn run(
     let Ok((desk, nats)) = watched else { return };
     tokio::spawn(keep_up(desk.clone()));
     tokio::spawn(supervise(desk.clone()));
-    match nats {
-        Some(nats) => reports::publish(&desk, nats, stop).await,
-        None => {
-            // Its sender lives in the monitor.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        }
+    if let Some(nats) = nats {
+        // On its own, lest a defect there ends all that is here.
+        let _ = tokio::spawn(async move { reports::publish(&desk, nats, stop).await }).await;
     }
+    // Its sender lives in the monitor.
+    let _ = stopped.wait_for(|stop| *stop).await;
 }
 
 async fn keep_up(desk: Arc<Desk>) {
     let (mut upkeep, mut turn) = (interval(UPKEEP), interval(TURN));
+    for tick in [&mut upkeep, &mut turn] {
+        // After a pause, turns in a row would forget all that there was before.
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
     loop {
         tokio::select! {
             _ = upkeep.tick() => desk.upkeep(),
@@ -162,5 +165,6 @@ fn said(host: &str, port: u16, error: &std::io::Error) -> String {
         std::io::ErrorKind::PermissionDenied => ": ports below 1024 are the system's",
         _ => "",
     };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     format!("can't listen at {host}:{port}: {error}{hint} (server.host, server.port)")
 }

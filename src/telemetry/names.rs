@@ -84,7 +84,7 @@ metrics! {
     MAX_BATCH_SIZE = Gauge "carla_rl_max_batch_size_rows" ["model"]
         "Most rows of a batch: model.max_batch_size.";
     DECODE = Seconds "carla_rl_decode_seconds" ["model"]
-        "Reading, checking and queueing the requests of one burst.";
+        "Taking one burst of requests: reading, checking, queueing, and refusing what can't be served.";
     ASSEMBLE = Seconds "carla_rl_assemble_seconds" ["model"]
         "Putting the rows of a batch together.";
     FORWARD = Seconds "carla_rl_forward_seconds" ["model"]
@@ -134,7 +134,7 @@ metrics! {
     NATS_LAME_DUCK = Counter "carla_rl_nats_lame_duck_total" ["connection"]
         "Announcements of the broker that it is about to shut down.";
     NATS_DROPPED = Counter "carla_rl_nats_slow_consumer_events_total" ["connection"]
-        "Messages that the client library dropped because too many came at once. Requests among them get no answer.";
+        "Messages that the client library dropped because too many came at once, at the least: it does not tell of all. Requests among them get no answer.";
     NATS_MESSAGES = Counter "carla_rl_nats_messages_total" ["connection", "direction"]
         "Messages in and out.";
     NATS_ROUND_TRIP = Gauge "carla_rl_nats_round_trip_seconds" []
@@ -142,7 +142,7 @@ metrics! {
 
     // What we say of ourselves.
     LOG_LINES_DROPPED = Counter "carla_rl_log_lines_dropped_total" ["destination"]
-        "Log lines that found no room because their destination did not take them: stderr, file.";
+        "Log lines that their destination did not take, or that found no room before it: stderr, file.";
     LOG_REPEATS = Counter "carla_rl_log_repeats_total" []
         "Log lines left out because the same had been written many times shortly before.";
     SPANS = Counter "carla_rl_spans_total" ["result"]

@@ -9,7 +9,7 @@ use async_nats::{Client, connection};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::{
@@ -23,6 +23,8 @@ use crate::{
 };
 
 const METRICS: Duration = Duration::from_secs(5);
+/// After a broker that refuses us.
+const RETRY: Duration = Duration::from_secs(10);
 /// How long the broker may take for the last message.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -31,21 +33,35 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 pub async fn publish(desk: &Arc<Desk>, nats: settings::Nats, mut stop: watch::Receiver<bool>) {
     let vitals = &desk.vitals;
     let name = format!("{} {}", vitals.about.spec.worker, nats::MONITORING);
-    let patient = settings::Nats { connect_timeout: None, ..nats };
-    let connected = tokio::select! {
-        connected = nats::connect(&patient, &name) => connected,
-        _ = stop.wait_for(|stop| *stop) => return,
-    };
-    let connection = match connected {
-        Ok(connection) => connection,
-        Err(error) => return tracing::warn!(%error, "no health and metrics messages"),
+    let connection = tokio::select! {
+        connection = connect(&nats, &name) => connection,
+        // There may be a broker all the same, who shall hear of the end.
+        () = told(&mut stop) => match timeout(LAST_WORD, nats::connect_once(&nats, &name)).await {
+            Ok(Ok(connection)) => connection,
+            _ => return,
+        },
     };
     vitals.watch_connection(nats::MONITORING, &connection);
-    let client = connection.client;
+    let nats::Connection { client, events, .. } = connection;
+    // Nobody reads them, and they would gather: what counts of them is counted already.
+    drop(events);
     let mut tasks = JoinSet::new();
     tasks.spawn(measure(desk.clone(), client.clone()));
     tasks.spawn(services::answer(desk.clone(), client.clone()));
     Reports::new(desk.clone(), client).run(stop).await;
+}
+
+/// However long it takes. Even a broker that refuses us may let us in later: the connections that
+/// serve stand.
+async fn connect(nats: &settings::Nats, name: &str) -> nats::Connection {
+    let patient = settings::Nats { connect_timeout: None, ..nats.clone() };
+    loop {
+        match nats::connect(&patient, name).await {
+            Ok(connection) => return connection,
+            Err(error) => tracing::warn!(%error, "no health and metrics messages"),
+        }
+        sleep(RETRY).await;
+    }
 }
 
 struct Reports {
@@ -82,7 +98,7 @@ impl Reports {
         loop {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => return self.end().await,
+                () = told(&mut stop) => return self.end().await,
                 _ = states.changed() => self.tell_change().await,
                 _ = look.tick() => self.tell_change().await,
                 _ = health.tick() => self.tell().await,
@@ -151,8 +167,17 @@ async fn measure(desk: Arc<Desk>, client: Client) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        if client.connection_state() != connection::State::Connected {
+            continue;
+        }
         let began = Instant::now();
-        let came = nats::round_trip(&client).await;
-        desk.set_round_trip(came.ok().map(|()| began.elapsed()));
+        if nats::round_trip(&client).await.is_ok() {
+            desk.set_round_trip(began.elapsed());
+        }
     }
+}
+
+async fn told(stop: &mut watch::Receiver<bool>) {
+    // Its sender lives as long as the monitor.
+    let _ = stop.wait_for(|stop| *stop).await;
 }

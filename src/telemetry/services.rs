@@ -12,7 +12,10 @@ use super::{
     Outcome,
     desk::{Desk, rfc3339},
 };
-use crate::wire::{Encoding, subjects};
+use crate::wire::{
+    Encoding,
+    subjects::{self, is_inbox},
+};
 
 const VERBS: [(&str, Verb); 3] =
     [("PING", Verb::Ping), ("INFO", Verb::Info), ("STATS", Verb::Stats)];
@@ -61,7 +64,10 @@ fn asked(verb: &str, desk: &Desk) -> [String; 3] {
 }
 
 async fn reply(desk: &Desk, client: &Client, message: Message, verb: Verb) -> Result<(), String> {
-    let Some(inbox) = message.reply else { return Ok(()) };
+    let subject = message.subject;
+    let Some(inbox) = message.reply.filter(|inbox| is_inbox(inbox, &subject)) else {
+        return Ok(());
+    };
     let body = match verb {
         Verb::Ping => Encoding::Json.write(&service(desk, "ping")),
         Verb::Info => Encoding::Json.write(&info(desk)),
@@ -170,6 +176,7 @@ fn stats(desk: &Desk) -> Stats<'_> {
 fn infer_stats<'a>(desk: &Desk, endpoint: Endpoint<'a>) -> EndpointStats<'a> {
     let queue = desk.vitals.queue();
     let tally = desk.vitals.tally();
+    let (queued, inflight) = tally.split(queue.requests);
     let time = (tally.request_duration.sum() * 1e9) as u64;
     let answered = tally.count(Outcome::Ok);
     EndpointStats {
@@ -181,9 +188,9 @@ fn infer_stats<'a>(desk: &Desk, endpoint: Endpoint<'a>) -> EndpointStats<'a> {
         average_processing_time: time.checked_div(answered).unwrap_or(0),
         data: BTreeMap::from([
             ("batches", tally.closed().map(|(_, count)| count).sum()),
-            ("queued_requests", queue.requests),
+            ("queued_requests", queued),
             ("queued_rows", queue.rows),
-            ("inflight_requests", tally.open().saturating_sub(queue.requests)),
+            ("inflight_requests", inflight),
         ]),
     }
 }

@@ -20,7 +20,7 @@ impl Supervisor {
     pub fn watchdog() -> Option<Duration> {
         let mut microseconds = 0;
         let is_watched = sd_notify::watchdog_enabled(false, &mut microseconds);
-        is_watched.then(|| Duration::from_micros(microseconds / 3))
+        is_watched.then(|| Duration::from_micros(microseconds / 3).max(Duration::from_millis(1)))
     }
 
     /// The worker's state, and a sign of life if there is forward progress.
@@ -34,7 +34,7 @@ impl Supervisor {
         let status = (state, status.collect::<Vec<_>>().join("; "));
         if self.told.as_ref() != Some(&status) {
             notify(&[NotifyState::Status(&status.1)]);
-            if state == State::Draining {
+            if matches!(state, State::Draining | State::Stopped | State::Failed) {
                 notify(&[NotifyState::Stopping]);
             }
             self.told = Some(status);

@@ -5,11 +5,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{distribution::Distribution, outcome::Outcome};
+use super::{
+    distribution::{Distribution, SLOTS},
+    names::{self, Metric},
+    outcome::Outcome,
+};
 use crate::batch::Closed;
-
-/// As many turns as [`Distribution`] has slots: ten seconds.
-const TURNS: usize = 5;
 
 /// One lock holds all of it, so that a look from outside sees numbers that belong together.
 pub struct Tally {
@@ -25,6 +26,8 @@ pub struct Tally {
     /// Batches in a row that failed.
     pub failing: u64,
     pub last_batch: Option<SystemTime>,
+    /// The time that the slowest of the last batches took, or of the warm-up.
+    slow_forward: Duration,
     /// The last error's code that a request was answered with.
     pub last_error: Option<&'static str>,
     pub request_duration: Distribution,
@@ -88,6 +91,7 @@ impl Tally {
             device_panics: 0,
             failing: 0,
             last_batch: None,
+            slow_forward: Duration::ZERO,
             last_error: None,
             request_duration: Distribution::seconds(),
             queue_wait: Distribution::seconds(),
@@ -97,7 +101,7 @@ impl Tally {
             forward: Distribution::seconds(),
             encode: Distribution::seconds(),
             publish: Distribution::seconds(),
-            turns: VecDeque::with_capacity(TURNS + 1),
+            turns: VecDeque::with_capacity(SLOTS + 1),
         };
         tally.turns.push_back(tally.counts(now));
         tally
@@ -112,9 +116,19 @@ impl Tally {
     /// A request ended.
     pub fn ended(&mut self, outcome: Outcome) {
         self.ended[outcome.index()] += 1;
-        if outcome != Outcome::Ok {
-            self.last_error = Some(outcome.name());
+        if let Outcome::Error(code) = outcome {
+            self.last_error = Some(code.name());
         }
+    }
+
+    /// The device was warmed up; its slowest batch took so long.
+    pub fn warmed_up(&mut self, slowest: Duration) {
+        self.slow_forward = slowest;
+    }
+
+    /// What a slow batch takes, of those of the last ten seconds, or of the last ones there were.
+    pub fn slow_forward(&self) -> Duration {
+        self.slow_forward
     }
 
     /// A batch was computed.
@@ -152,16 +166,23 @@ impl Tally {
         self.ended.iter().sum()
     }
 
-    /// Requests taken and not yet ended.
-    pub fn open(&self) -> u64 {
-        self.received.saturating_sub(self.all_ended())
+    /// Requests taken and not yet ended: those in the queue, and those in flight. The look at the
+    /// queue, a moment ago, may have seen some that have ended since.
+    pub fn split(&self, queued: u64) -> (u64, u64) {
+        let open = self.received.saturating_sub(self.all_ended());
+        let queued = queued.min(open);
+        (queued, open - queued)
     }
 
     /// To be called every [`super::vitals::TURN`].
     pub fn turn(&mut self, now: Instant) {
         self.turns.push_back(self.counts(now));
-        if self.turns.len() > TURNS {
+        if self.turns.len() > SLOTS {
             self.turns.pop_front();
+        }
+        let slow = self.forward.recent().quantiles().p99;
+        if slow > 0.0 {
+            self.slow_forward = Duration::from_secs_f64(slow);
         }
         for (_, distribution) in self.distributions() {
             distribution.turn();
@@ -184,8 +205,7 @@ impl Tally {
     }
 
     /// Each with its metric.
-    pub fn distributions(&mut self) -> [(&'static super::names::Metric, &mut Distribution); 8] {
-        use super::names;
+    pub fn distributions(&mut self) -> [(&'static Metric, &mut Distribution); 8] {
         [
             (&names::REQUEST_DURATION, &mut self.request_duration),
             (&names::QUEUE_WAIT, &mut self.queue_wait),

@@ -24,7 +24,7 @@ pub const TURN: Duration = Duration::from_secs(2);
 pub const BEAT: Duration = Duration::from_millis(250);
 /// Nothing that is well takes that long.
 const STALL: Duration = Duration::from_secs(5);
-/// A slow model is well as long as a batch takes no longer than so many of its slowest.
+/// A slow model is well as long as a batch takes no longer than so many of its slow ones.
 const STALL_BATCHES: u32 = 20;
 /// How long an event goes on counting as something wrong.
 const RECENT: Duration = Duration::from_secs(10);
@@ -260,8 +260,8 @@ impl Vitals {
         if *self.state.borrow() == State::Failed {
             return Some(self.failure.get().cloned().unwrap_or_default());
         }
-        let slowest = self.tally().forward.quantiles().p99;
-        stalled(self.runtime_stall(), self.computing(), Duration::from_secs_f64(slowest))
+        let slow = self.tally().slow_forward();
+        stalled(self.runtime_stall(), self.computing(), slow)
     }
 
     fn complaints(&self) -> Vec<String> {
@@ -278,7 +278,8 @@ impl Vitals {
         });
         let denied = requests.map_or(0, |requests| requests.events.refusals());
         let denied = lock(&self.denied).is_recent(denied).then(|| {
-            "the broker did not let us send a reply: look at this user's permissions".to_string()
+            "the broker did not let us send a reply: whoever asked wants it elsewhere than this user may publish"
+                .to_string()
         });
         self.stuck().into_iter().chain(failing).chain(dropped).chain(denied).collect()
     }
@@ -297,8 +298,8 @@ impl Vitals {
 }
 
 /// What stands still: for how long the serving thread has made no turn, how long the current batch
-/// has been computed, and how long the slowest ones of late took.
-fn stalled(runtime: Duration, computing: Duration, slowest: Duration) -> Option<String> {
+/// has been computed, and how long a slow one takes.
+fn stalled(runtime: Duration, computing: Duration, slow: Duration) -> Option<String> {
     if runtime > STALL {
         let seconds = runtime.as_secs_f64();
         return Some(format!(
@@ -306,7 +307,7 @@ fn stalled(runtime: Duration, computing: Duration, slowest: Duration) -> Option<
         ));
     }
     let seconds = computing.as_secs_f64();
-    (computing > STALL.max(slowest * STALL_BATCHES))
+    (computing > STALL.max(slow * STALL_BATCHES))
         .then(|| format!("the device has computed one batch for {seconds:.1} s"))
 }
 

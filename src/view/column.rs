@@ -1,10 +1,11 @@
 //! The columns of the table: what each holds, how it sorts, and which ones a screen has room for.
 
+use crate::printable::printable;
 use std::cmp::Ordering;
 
 use super::{
     Moment,
-    figures::{NOTHING, bytes, milliseconds, percent, printable, rate, time},
+    figures::{NOTHING, bytes, milliseconds, percent, rate, time},
     member::{Member, Standing},
 };
 

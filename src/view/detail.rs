@@ -1,5 +1,6 @@
 //! The pane below the table: everything that is known of one worker.
 
+use crate::printable::printable;
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
@@ -10,7 +11,7 @@ use ratatui::{
 
 use super::{
     Moment,
-    figures::{NOTHING, bytes, count, milliseconds, percent, printable, time},
+    figures::{NOTHING, bytes, count, milliseconds, percent, time},
     history::Point,
     member::Member,
     screen::style_of,

@@ -8,6 +8,8 @@ use super::{
 };
 use crate::wire::{Health, Snapshot};
 
+/// Bytes of a message that a worker could mean: ten times what one sends.
+const LONGEST: usize = 64 * 1024;
 /// Workers that are kept. A pool is far smaller; a flood of names must not fill the memory.
 const KEPT: usize = 1000;
 /// When a worker that says nothing is left out.
@@ -41,7 +43,8 @@ struct Early {
 impl Pool {
     /// A message on the health subject came.
     pub fn hear_health(&mut self, body: &[u8], now: Moment) {
-        let Ok(health) = serde_json::from_slice::<Health>(body) else {
+        let health = (body.len() <= LONGEST).then(|| serde_json::from_slice::<Health>(body).ok());
+        let Some(health) = health.flatten() else {
             self.not_understood += 1;
             return;
         };
@@ -61,7 +64,9 @@ impl Pool {
 
     /// A message on the metrics subject came.
     pub fn hear_metrics(&mut self, body: &[u8], now: Moment) {
-        let Ok(snapshot) = rmp_serde::from_slice::<Snapshot>(body) else {
+        let snapshot =
+            (body.len() <= LONGEST).then(|| rmp_serde::from_slice::<Snapshot>(body).ok());
+        let Some(snapshot) = snapshot.flatten() else {
             self.not_understood += 1;
             return;
         };

@@ -1,11 +1,10 @@
 //! The pool once, for paper and for scripts.
 
+use crate::printable::printable;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{
-    Moment, column::Column, figures::printable, member::Member, summary::Summary, watch::Watch,
-};
+use super::{Moment, column::Column, member::Member, summary::Summary, watch::Watch};
 
 /// Keys of the health message that say something of the message and not of the worker.
 const OF_THE_MESSAGE: [&str; 3] = ["schema", "seq", "time"];

@@ -35,6 +35,13 @@ pub fn metrics(prefix: &str, model: &str, worker: &str) -> String {
     format!("{prefix}.v1.metrics.{model}.{worker}")
 }
 
+/// Whether a reply may go to `inbox`, which a request on `own` names: a wildcard, a system subject
+/// or our own would do harm.
+pub fn is_inbox(inbox: &str, own: &str) -> bool {
+    let odd = inbox.starts_with('$') || inbox.split('.').any(|token| token == "*" || token == ">");
+    !odd && inbox != own
+}
+
 /// Whether `name` can be one token of a subject, and a queue group.
 pub fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{pending::Pending, queue::Queue};
 use crate::{
-    batch::Batch,
+    batch::{self, Batch},
     failure::Failure,
     policy::{Input, Mode, Output, Policy, message},
     telemetry::{
@@ -83,6 +83,7 @@ pub async fn start(
     let batch_rows = vitals.about.limits.batch_rows;
     let thread = std::thread::Builder::new().name("device".into()).spawn(move || {
         let result = warm_up(policy.as_mut(), batch_rows).map_err(|error| message(&error));
+        let result = result.map(|slowest| vitals.tally().warmed_up(slowest));
         let failed = result.is_err();
         if warmed.send(result).is_ok() && !failed {
             compute_all(policy, &queue, &vitals, &sender);
@@ -98,22 +99,23 @@ pub async fn start(
 }
 
 /// One forward pass of each batch size that the device may compile or choose kernels for: powers
-/// of two, and the largest.
+/// of two, and the largest. How long the slowest took.
 ///
 /// # Errors
 /// What the device reports.
-fn warm_up(policy: &mut dyn Policy, max_rows: usize) -> candle_core::Result<()> {
-    let powers = std::iter::successors(Some(1usize), |rows| rows.checked_mul(2));
-    let sizes = powers.take_while(|rows| *rows < max_rows).chain([max_rows]);
-    for rows in sizes {
+fn warm_up(policy: &mut dyn Policy, max_rows: usize) -> candle_core::Result<Duration> {
+    let mut slowest = Duration::ZERO;
+    for rows in batch::sizes(max_rows) {
+        let began = Instant::now();
         let space = &policy.spec().observation_space;
         let zeros = Observations::F32(vec![0.0; rows * space.size()]);
         let mut observations = Observations::empty(space);
         observations.extend(&zeros, 0..zeros.len());
         let wants = policy.spec().wants();
         policy.forward(&Input { observations, modes: vec![Mode::Deterministic; rows], wants })?;
+        slowest = slowest.max(began.elapsed());
     }
-    Ok(())
+    Ok(slowest)
 }
 
 fn compute_all(

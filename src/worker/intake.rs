@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{HeaderMap, HeaderValue, Message, Subject};
+use async_nats::{HeaderMap, HeaderValue, Message};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -19,6 +19,7 @@ use crate::{
         request::Input,
         subjects::{
             MODEL_VERSION_HEADER, REQUEST_ID_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER,
+            is_inbox,
         },
     },
 };
@@ -197,10 +198,4 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
         known.eq_ignore_ascii_case(name)
     })?;
     values.first()
-}
-
-/// A client may name any reply subject; a wildcard, a system subject or our own would do harm.
-fn is_inbox(inbox: &Subject, own: &Subject) -> bool {
-    let odd = inbox.starts_with('$') || inbox.split('.').any(|token| token == "*" || token == ">");
-    !odd && inbox != own
 }

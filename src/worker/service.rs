@@ -37,6 +37,7 @@ use crate::{
 const BURST: usize = 128;
 /// So many failed batches in a row mean a broken device.
 const MAX_FAILURES: u64 = 8;
+const BROKEN: &str = "the device is broken; the log says how";
 /// How long a worker with a broken device goes on refusing what is under way to it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -338,7 +339,8 @@ impl Service {
     /// Nothing can be computed any more: whoever asks is told so, until nobody asks.
     async fn device_died(mut self, mut tick: Interval) -> Result<(), Failure> {
         self.queue.close();
-        self.leave(State::Draining).await;
+        self.vitals.fail(BROKEN.into());
+        self.leave(State::Failed).await;
         let error = WireError::new(Code::Internal, "this worker's device is broken");
         let refusing = async {
             loop {
@@ -359,7 +361,7 @@ impl Service {
             self.membership.leave_now().await;
         }
         self.outbox.prove().await?;
-        Err(Failure::Defect("the device is broken; the log says how".into()))
+        Err(Failure::Defect(BROKEN.into()))
     }
 
     fn enter(&mut self, state: State) {

@@ -12,7 +12,10 @@ use super::{
 use crate::{
     nats,
     telemetry::Vitals,
-    wire::{Encoding, subjects},
+    wire::{
+        Encoding,
+        subjects::{self, is_inbox},
+    },
 };
 
 /// Answers on the spec subject, as a member of the queue group, on a connection that has no other
@@ -67,8 +70,9 @@ async fn serve(
             _ = tick.tick() => membership.tick().await,
             request = membership.next() => if let Some(request) = request {
                 let began = Instant::now();
-                answer(&client, &served, request).await;
-                vitals.answered_spec(began.elapsed());
+                if answer(&client, &served, request).await {
+                    vitals.answered_spec(began.elapsed());
+                }
             },
         }
     }
@@ -77,8 +81,11 @@ async fn serve(
     }
 }
 
-async fn answer(client: &Client, served: &Served, request: Message) {
-    let Some(inbox) = request.reply else { return };
+/// Whether an answer went out.
+async fn answer(client: &Client, served: &Served, request: Message) -> bool {
+    let Some(inbox) = request.reply.filter(|inbox| is_inbox(inbox, &request.subject)) else {
+        return false;
+    };
     let encoding = Encoding::of(&request.payload);
     let body = match encoding {
         Encoding::MessagePack => encoding.write(&served.spec),
@@ -88,7 +95,8 @@ async fn answer(client: &Client, served: &Served, request: Message) {
         Ok(body) => client.publish(inbox, body.into()).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    if let Err(error) = sent {
+    if let Err(error) = &sent {
         tracing::warn!(error, "a spec request went unanswered");
     }
+    sent.is_ok()
 }

@@ -200,11 +200,12 @@ async fn what_waits_and_what_is_computed_shows_while_the_device_is_busy() {
     client.flush().await.unwrap();
     let received = of_model("carla_rl_requests_received_total", "");
     until("all have come", || watched.value(&received) == 3.0).await;
+    let computing = "carla_rl_device_computing_seconds{device=\"cpu\"}";
+    until("one is computed", || watched.value(computing) > 0.0).await;
     let page = watched.page();
     let of = |name: &str| value(&page, &of_model(name, ""));
     assert_eq!(of("carla_rl_inflight_requests") + of("carla_rl_queued_requests"), 3.0);
     assert!(of("carla_rl_inflight_requests") >= 1.0);
-    assert!(value(&page, "carla_rl_device_computing_seconds{device=\"cpu\"}") > 0.0);
     for path in ["/livez", "/readyz", "/startupz", "/healthz"] {
         assert_eq!(watched.get(path).0, 200, "{path}");
     }

@@ -255,8 +255,6 @@ fn a_collector_that_hangs_holds_up_neither_the_serving_nor_the_end() {
     let counts = traces.counts();
     assert!(counts.exported == 0 && (5_000..10_000).contains(&counts.dropped), "{counts:?}");
     traces.finish();
-    // It came back before the exporter gave up what was under way.
-    assert_eq!(traces.counts(), counts);
 }
 
 #[tokio::test]
