@@ -48,6 +48,8 @@ pub struct Connection {
 /// How often what has happened to a connection.
 #[derive(Debug, Default)]
 pub struct Events {
+    /// The connection's name, as the broker has it.
+    name: String,
     connects: AtomicU64,
     disconnects: AtomicU64,
     refusals: AtomicU64,
@@ -121,7 +123,7 @@ pub async fn connect(nats: &settings::Nats, name: &str) -> Result<Connection, Fa
             )));
         }
         if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
-            tracing::warn!(broker = %nats.servers, reason, "waiting for the broker");
+            tracing::warn!(broker = %nats.servers, connection = name, reason, "waiting for the broker");
             said = Some(Instant::now());
         }
         tokio::time::sleep(RETRY).await;
@@ -141,7 +143,7 @@ pub async fn connect_once(nats: &settings::Nats, name: &str) -> Result<Connectio
 /// The inner error says why the broker could not be reached this time.
 async fn attempt(nats: &settings::Nats, name: &str) -> Result<Result<Connection, String>, Failure> {
     let (events, receiver) = mpsc::unbounded_channel();
-    let counts = Arc::new(Events::default());
+    let counts = Arc::new(Events { name: name.to_owned(), ..Events::default() });
     let options = options(nats, name, events, counts.clone())?;
     let error = match options.connect(nats.servers.addresses()).await {
         Ok(client) => return Ok(Ok(Connection { client, events: receiver, counts })),
@@ -225,17 +227,17 @@ fn heard(event: &Event, counts: &Events) -> Option<Link> {
             return Some(Link::Up);
         }
         Event::Disconnected => {
-            tracing::warn!("the broker is gone, looking for it");
+            tracing::warn!(connection = counts.name, "the broker is gone, looking for it");
             counts.disconnects.fetch_add(1, Ordering::Relaxed);
             return Some(Link::Down);
         }
         Event::SlowConsumer(_) => count_dropped(counts),
         Event::ServerError(error) => {
-            tracing::error!(%error, "the broker reports an error");
+            tracing::error!(%error, connection = counts.name, "the broker reports an error");
             return violation(error.to_string(), counts);
         }
         Event::LameDuckMode => {
-            tracing::warn!("the broker is about to shut down");
+            tracing::warn!(connection = counts.name, "the broker is about to shut down");
             counts.lame_ducks.fetch_add(1, Ordering::Relaxed);
         }
         other => tracing::debug!(event = %other, "connection event"),

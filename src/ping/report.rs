@@ -14,7 +14,7 @@ pub struct Report {
     pub model: String,
     pub model_version: String,
     /// To the broker and back, without any worker.
-    pub broker_ms: Times,
+    pub broker_ms: Option<Times>,
     pub sent: usize,
     /// With an action.
     pub answered: usize,
@@ -43,7 +43,12 @@ pub struct Times {
 }
 
 impl Report {
-    pub fn new(subject: &str, spec: &Spec, broker_ms: Times, replies: Vec<Outcome>) -> Self {
+    pub fn new(
+        subject: &str,
+        spec: &Spec,
+        broker_ms: Option<Times>,
+        replies: Vec<Outcome>,
+    ) -> Self {
         let round_trips: Vec<_> = replies
             .iter()
             .filter_map(|outcome| match outcome {

@@ -105,8 +105,8 @@ impl Nats {
 
 impl Tls {
     fn read(values: &mut Values) -> Option<Self> {
-        let ca_file = values.optional(&TLS_CA_FILE, path);
-        let cert_file = values.optional(&TLS_CERT_FILE, path);
+        let ca_file = values.optional(&TLS_CA_FILE, secret_path);
+        let cert_file = values.optional(&TLS_CERT_FILE, secret_path);
         let key_file = values.optional(&TLS_KEY_FILE, secret_path);
         let first = values.switch(&TLS_FIRST);
         let (cert_file, key_file) = (cert_file?, key_file?);
@@ -132,7 +132,7 @@ pub(super) fn check_pairs(values: &mut Values) {
     }
 }
 
-/// The name of a file with a secret; the secret itself is easily put there by mistake.
+/// The name of a file; the secret in it is easily put there by mistake.
 fn secret_path(text: &str) -> Result<PathBuf, Expected> {
     match text.split_whitespace().any(is_seed) || text.contains("-----BEGIN") {
         true => Err(Expected("the path of a file, not what stands in it".to_owned())),

@@ -140,14 +140,17 @@ fn described(key: &Key, given: &Value) -> String {
         ValueKind::String(_) if key.secret => {
             "a text that is not shown, as it may hold a password".to_owned()
         }
+        ValueKind::String(text) if text.contains("-----BEGIN") => {
+            "a text that is not shown, as it may hold a key".to_owned()
+        }
         ValueKind::String(text) => format!("{:?}{}", redact(text), quotes_hint(key, text)),
         _ => kind(given),
     }
 }
 
 fn quotes_hint(key: &Key, text: &str) -> &'static str {
-    let is_text_of_a_number =
-        key.kind != Kind::Text && text.parse::<f64>().is_ok_and(f64::is_finite);
+    let is_text_of_a_number = !matches!(key.kind, Kind::Text | Kind::Switch)
+        && text.parse::<f64>().is_ok_and(f64::is_finite);
     if is_text_of_a_number { " in quotes" } else { "" }
 }
 
@@ -196,6 +199,18 @@ mod tests {
             {
                 assert!(rejected(key, text), "{} {text}", key.path());
             }
+        }
+    }
+
+    #[test]
+    fn a_key_in_place_of_its_file_is_refused_and_not_repeated() {
+        let root = tempfile::tempdir().unwrap();
+        let secret = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAcanary\n-----END PRIVATE KEY-----";
+        for key in all().filter(|key| key.field.ends_with("_file")) {
+            let name = key.variable();
+            let variables = [(name.as_str(), secret)];
+            let problems = Settings::load(&Sources::isolated(root.path(), &variables)).unwrap_err();
+            assert!(!problems.to_string().contains("canary"), "{problems}");
         }
     }
 

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use super::key::Key;
 use super::nats::token;
+use super::problem::Expected;
 use super::values::Values;
 
 const NAME: Key = Key::optional_text("worker", "name");
 
 /// No process supervisor waits longer than an hour for a process to stop.
 const DRAIN_TIMEOUT_S: Key = Key::seconds("worker", "drain_timeout_s", (0.0, 3_600.0));
+
+/// Every health message holds it.
+const LONGEST_NAME: usize = 64;
 
 pub(super) const KEYS: &[Key] = &[NAME, DRAIN_TIMEOUT_S];
 
@@ -24,8 +28,15 @@ pub struct Worker {
 
 impl Worker {
     pub(super) fn read(values: &mut Values) -> Option<Self> {
-        let name = values.optional(&NAME, token);
+        let name = values.optional(&NAME, name);
         let drain_timeout = values.seconds(&DRAIN_TIMEOUT_S);
         Some(Self { name: name?, drain_timeout: drain_timeout? })
+    }
+}
+
+fn name(text: &str) -> Result<String, Expected> {
+    match text.len() <= LONGEST_NAME {
+        true => token(text),
+        false => Err(Expected(format!("at most {LONGEST_NAME} letters, digits, _ and -"))),
     }
 }

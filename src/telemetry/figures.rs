@@ -114,7 +114,7 @@ fn state(vitals: &Vitals) -> Vec<Figure> {
     let state = vitals.shown_state();
     let switch = |metric, on: bool| Figure::new(metric, &[], f64::from(u8::from(on)));
     vec![
-        switch(&names::READY, matches!(state, State::Ready | State::Degraded)),
+        switch(&names::READY, vitals.is_ready()),
         switch(&names::SUBSCRIBED, vitals.is_subscribed()),
         switch(&names::SATURATED, state == State::Saturated),
         switch(&names::DRAINING, state == State::Draining),

@@ -38,9 +38,21 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Says what was left out, then writes out what is still buffered, when it is dropped.
 pub struct Guard {
     counts: Counts,
+    open: Option<Open>,
+}
+
+struct Open {
     // In this order: the reporter's last lines are to be written, too.
     _reporter: Reporter,
     _writers: Vec<WorkerGuard>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let open = self.open.take();
+        // On a thread that may be left behind: a destination that takes nothing must not keep us.
+        in_time("log end", move || drop(open));
+    }
 }
 
 impl Guard {
@@ -112,7 +124,7 @@ pub fn install(logging: &Logging) -> Result<Guard, String> {
     subscriber.try_init().map_err(|error| error.to_string())?;
     let reporter = repeats.report().map_err(|error| error.to_string())?;
     let counts = Counts { stderr: stderr_lost, file: file_lost, repeats };
-    Ok(Guard { counts, _reporter: reporter, _writers: writers })
+    Ok(Guard { counts, open: Some(Open { _reporter: reporter, _writers: writers }) })
 }
 
 /// What the level refuses is refused where it is written, at the cost of a comparison: all parts
@@ -129,13 +141,19 @@ fn is_discreet(metadata: &Metadata<'_>) -> bool {
 
 /// Writes to standard error past the logs, just before the process ends; not if that takes nothing.
 pub fn last_words(text: String) {
-    let (said, hear) = mpsc::channel();
-    let speak = move || {
-        eprintln!("{text}");
-        let _ = said.send(());
+    in_time("last words", move || eprintln!("{text}"));
+}
+
+/// Waits for `act`, but no longer than [`LAST_WORDS`].
+fn in_time(name: &str, act: impl FnOnce() + Send + 'static) {
+    let (done, wait) = mpsc::channel();
+    let act = move || {
+        act();
+        // Whoever waited may have gone.
+        let _ = done.send(());
     };
-    if std::thread::Builder::new().name("last words".into()).spawn(speak).is_ok() {
-        let _ = hear.recv_timeout(LAST_WORDS);
+    if std::thread::Builder::new().name(name.into()).spawn(act).is_ok() {
+        let _ = wait.recv_timeout(LAST_WORDS);
     }
 }
 

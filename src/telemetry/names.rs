@@ -106,7 +106,7 @@ metrics! {
 
     // The worker's state.
     READY = Gauge "carla_rl_ready" []
-        "1 while the worker is ready or degraded.";
+        "1 while the worker takes requests: it is ready or degraded, and not stuck. As /readyz says.";
     SUBSCRIBED = Gauge "carla_rl_subscribed" []
         "1 while the broker counts the worker among the queue group.";
     SATURATED = Gauge "carla_rl_saturated" []

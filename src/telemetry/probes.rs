@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 use hyper::StatusCode;
 
 use super::{desk::Desk, http::Answer, vitals::Vitals};
-use crate::wire::State;
 
 /// The answer for a path. Until the artifact is verified there is no `desk`: the process is alive,
 /// and no more.
@@ -32,8 +31,7 @@ pub fn answer(path: &str, desk: &OnceLock<Arc<Desk>>) -> Answer {
 
 /// Why requests should not come here.
 fn unready(vitals: &Vitals) -> Option<String> {
-    let serves = matches!(vitals.shown_state(), State::Ready | State::Degraded);
-    if serves { vitals.stuck() } else { Some(why(vitals)) }
+    (!vitals.is_ready()).then(|| why(vitals))
 }
 
 fn why(vitals: &Vitals) -> String {

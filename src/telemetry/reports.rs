@@ -9,7 +9,7 @@ use async_nats::{Client, connection};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{Interval, MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::{
@@ -99,17 +99,18 @@ impl Reports {
             tokio::select! {
                 biased;
                 () = told(&mut stop) => return self.end().await,
-                _ = states.changed() => self.tell_change().await,
-                _ = look.tick() => self.tell_change().await,
+                _ = states.changed() => self.tell_change(&mut health).await,
+                _ = look.tick() => self.tell_change(&mut health).await,
                 _ = health.tick() => self.tell().await,
                 _ = metrics.tick() => self.count().await,
             }
         }
     }
 
-    async fn tell_change(&mut self) {
+    async fn tell_change(&mut self, next: &mut Interval) {
         if self.told != Some(self.desk.vitals.shown_state()) {
             self.tell().await;
+            next.reset();
         }
     }
 
@@ -148,7 +149,9 @@ impl Reports {
         if !self.is_connected() {
             return;
         }
-        self.tell().await;
+        if self.told != Some(self.desk.vitals.shown_state()) {
+            self.tell().await;
+        }
         self.count().await;
         if !matches!(timeout(LAST_WORD, nats::round_trip(&self.client)).await, Ok(Ok(()))) {
             tracing::warn!("the broker may not have the last health message");

@@ -61,6 +61,8 @@ pub struct Vitals {
     beat: AtomicU64,
     /// When the batch that is being computed was begun, in µs; 0 if there is none.
     computing: AtomicU64,
+    /// A finished batch waits for the serving thread, as it does while the broker is away.
+    handing_on: AtomicBool,
     dropped: Mutex<Growth>,
     denied: Mutex<Growth>,
     /// Answers on the spec subject, and the time that they took, in ns.
@@ -112,6 +114,7 @@ impl Vitals {
             connections: Mutex::default(),
             beat: AtomicU64::new(0),
             computing: AtomicU64::new(0),
+            handing_on: AtomicBool::new(false),
             dropped: Mutex::default(),
             denied: Mutex::default(),
             specs: AtomicU64::new(0),
@@ -199,9 +202,15 @@ impl Vitals {
         self.computing.store(self.now_us(), Ordering::Relaxed);
     }
 
-    /// It has ended.
+    /// It has computed it, and hands it on.
     pub fn end(&self) {
+        self.handing_on.store(true, Ordering::Relaxed);
         self.computing.store(0, Ordering::Relaxed);
+    }
+
+    /// It looks for the next one.
+    pub fn handed_on(&self) {
+        self.handing_on.store(false, Ordering::Relaxed);
     }
 
     /// How long the serving thread has made no turn.
@@ -241,6 +250,11 @@ impl Vitals {
         if state == State::Ready && !self.complaints().is_empty() { State::Degraded } else { state }
     }
 
+    /// Whether requests may come here: it is in the group, and not stuck.
+    pub fn is_ready(&self) -> bool {
+        *self.state.borrow() == State::Ready && self.stuck().is_none()
+    }
+
     /// What keeps the worker from being ready, or is wrong with a ready one; a sentence each.
     pub fn reasons(&self) -> Vec<String> {
         let why = match *self.state.borrow() {
@@ -251,8 +265,11 @@ impl Vitals {
             }
             _ => None,
         };
-        let failure = self.failure.get().cloned();
-        why.map(String::from).into_iter().chain(failure).chain(self.complaints()).collect()
+        if let Some(failure) = self.failure.get() {
+            // All else follows from it.
+            return vec![failure.clone()];
+        }
+        why.map(String::from).into_iter().chain(self.complaints()).collect()
     }
 
     /// What only a restart would mend: no forward progress. Never anything about the broker.
@@ -261,7 +278,17 @@ impl Vitals {
             return Some(self.failure.get().cloned().unwrap_or_default());
         }
         let slow = self.tally().slow_forward();
-        stalled(self.runtime_stall(), self.computing(), slow)
+        stalled(self.runtime_stall(), self.computing(), self.left_waiting(), slow)
+    }
+
+    /// How long rows have waited for a device that has nothing else to do.
+    fn left_waiting(&self) -> Duration {
+        let may_wait = self.handing_on.load(Ordering::Relaxed) || !self.computing().is_zero();
+        if may_wait {
+            Duration::ZERO
+        } else {
+            Duration::from_secs_f64(self.queue().oldest_ms / 1e3)
+        }
     }
 
     fn complaints(&self) -> Vec<String> {
@@ -298,17 +325,26 @@ impl Vitals {
 }
 
 /// What stands still: for how long the serving thread has made no turn, how long the current batch
-/// has been computed, and how long a slow one takes.
-fn stalled(runtime: Duration, computing: Duration, slow: Duration) -> Option<String> {
+/// has been computed, how long rows wait for an idle device, and how long a slow batch takes.
+fn stalled(
+    runtime: Duration,
+    computing: Duration,
+    waiting: Duration,
+    slow: Duration,
+) -> Option<String> {
     if runtime > STALL {
         let seconds = runtime.as_secs_f64();
         return Some(format!(
             "the thread that answers requests has made no turn for {seconds:.1} s"
         ));
     }
+    let patience = STALL.max(slow * STALL_BATCHES);
+    if waiting > patience {
+        let seconds = waiting.as_secs_f64();
+        return Some(format!("the device has left requests waiting for {seconds:.1} s"));
+    }
     let seconds = computing.as_secs_f64();
-    (computing > STALL.max(slow * STALL_BATCHES))
-        .then(|| format!("the device has computed one batch for {seconds:.1} s"))
+    (computing > patience).then(|| format!("the device has computed one batch for {seconds:.1} s"))
 }
 
 /// Counters and connections are whole after every statement, so a panic elsewhere spoils nothing.
@@ -323,17 +359,19 @@ mod tests {
     const S: fn(u64) -> Duration = Duration::from_secs;
 
     #[test]
-    fn a_thread_without_turns_and_a_batch_without_end_are_stuck() {
-        assert_eq!(stalled(S(5), S(5), S(0)), None);
-        let runtime = stalled(S(6), S(0), S(0)).unwrap();
+    fn a_thread_without_turns_a_batch_without_end_and_a_queue_without_a_taker_are_stuck() {
+        assert_eq!(stalled(S(5), S(5), S(5), S(0)), None);
+        let runtime = stalled(S(6), S(0), S(0), S(0)).unwrap();
         assert!(runtime.contains("no turn for 6.0 s"), "{runtime}");
-        let device = stalled(S(0), S(6), S(0)).unwrap();
+        let device = stalled(S(0), S(6), S(0), S(0)).unwrap();
         assert!(device.contains("one batch for 6.0 s"), "{device}");
+        let idle = stalled(S(0), S(0), S(6), S(0)).unwrap();
+        assert!(idle.contains("waiting for 6.0 s"), "{idle}");
     }
 
     #[test]
     fn a_model_whose_batches_take_seconds_is_not_stuck_by_that() {
-        assert_eq!(stalled(S(0), S(39), S(2)), None);
-        assert!(stalled(S(0), S(41), S(2)).is_some());
+        assert_eq!(stalled(S(0), S(39), S(39), S(2)), None);
+        assert!(stalled(S(0), S(41), S(0), S(2)).is_some());
     }
 }

@@ -140,6 +140,7 @@ fn compute_all(
         vitals.end();
         let sent =
             done.blocking_send(Done { batch, output, started, assembled, finished, panicked });
+        vitals.handed_on();
         if panicked || sent.is_err() {
             return;
         }

@@ -81,7 +81,7 @@ impl Queue {
             requests: state.batcher.requests() as u64,
             rows: state.batcher.rows() as u64,
             limit: limit as u64,
-            oldest_ms: state.batcher.oldest_age(self.now()).as_secs_f64() * 1e3,
+            oldest_ms: state.batcher.oldest_age(self.now()).as_micros() as f64 / 1e3,
         }
     }
 

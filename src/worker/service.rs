@@ -1,4 +1,6 @@
-//! A worker on the network: takes requests, answers them, joins, leaves, drains.
+//! A worker on the network: takes requests, answers them, drains.
+
+mod presence;
 
 use std::{
     sync::Arc,
@@ -26,7 +28,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    nats::{self, Connection, Link},
+    nats::{self, Connection},
     settings,
     telemetry::{Outcome, Vitals},
     wire::{Code, State, WireError, subjects},
@@ -205,97 +207,6 @@ impl Service {
         for part in complete {
             let waited = done.started.saturating_sub(part.item.to.arrived);
             tally.queue_wait.record(waited.as_secs_f64());
-        }
-    }
-
-    async fn on_link(&mut self, link: Link) -> Result<(), Failure> {
-        match link {
-            Link::Refused(why) => return Err(self.refused(&why).await),
-            // Logged where it was heard.
-            Link::Denied(_) => {}
-            Link::Up if self.outbox.connected => {}
-            Link::Up => {
-                tracing::info!("the broker is back");
-                self.outbox.connected = true;
-                if self.drain_by.is_none() {
-                    self.join().await;
-                }
-            }
-            Link::Down => {
-                self.outbox.connected = false;
-                for message in self.membership.disconnected() {
-                    self.take(message).await;
-                }
-                self.vitals.set_subscribed(false);
-                self.queue.wake();
-                if self.drain_by.is_none() {
-                    self.leave(State::Starting).await;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// We may not join again. Before a reconnection we may have, so there can be open requests.
-    async fn refused(&mut self, why: &str) -> Failure {
-        let error = WireError::new(Code::Internal, "this worker lost its place at the broker");
-        self.refuse_all(&error).await;
-        if let Err(unproven) = self.outbox.prove().await {
-            tracing::warn!(%unproven, "ending");
-        }
-        Failure::Configuration(format!("the broker refuses us: {why}"))
-    }
-
-    /// Joins the queue groups; ready once the broker has confirmed it.
-    async fn join(&mut self) {
-        if let Err(error) = self.membership.join().await {
-            return tracing::warn!(error, "joining the queue group");
-        }
-        self.confirmation.begin(self.data.client.clone());
-        let (served, vitals) = (self.served.clone(), self.vitals.clone());
-        let spec = SpecService::start(self.control.clone(), &self.prefix, served, vitals);
-        match spec.await {
-            Ok(spec) => self.spec = Some(spec),
-            Err(error) => tracing::warn!(error, "joining the spec subject's queue group"),
-        }
-    }
-
-    fn on_confirmed(&mut self, confirmed: Result<(), String>) {
-        if let Err(error) = confirmed {
-            tracing::warn!(error, "no confirmation that we are in the queue group");
-        }
-        if self.membership.is_member() && !self.membership.is_leaving() {
-            self.vitals.set_subscribed(true);
-            self.enter(State::Ready);
-        }
-    }
-
-    /// No longer ready: who asks for a worker shall find another one.
-    async fn leave(&mut self, state: State) {
-        self.enter(state);
-        if let Some(spec) = &mut self.spec {
-            spec.leave();
-        }
-        self.membership.leave().await;
-    }
-
-    async fn tick(&mut self) {
-        self.membership.tick().await;
-        if !self.membership.is_member() {
-            self.vitals.set_subscribed(false);
-        }
-        if self.drain_by.is_some_and(|by| Instant::now() >= by) {
-            self.give_up().await;
-        }
-        if self.drain_by.is_some() || !self.outbox.connected {
-            return;
-        }
-        let refused = self.outbox.refused();
-        let saturated = self.saturation.look(self.queue.rows(), refused);
-        match (saturated, self.membership.is_member(), self.membership.is_leaving()) {
-            (true, true, false) => self.leave(State::Saturated).await,
-            (false, false, _) => self.join().await,
-            _ => {}
         }
     }
 

@@ -11,6 +11,7 @@ mod documentation;
 mod driving;
 mod errors;
 mod gate;
+mod http;
 mod leaving;
 mod lifecycle;
 mod logs;
@@ -32,3 +33,4 @@ mod tiny;
 mod top;
 #[cfg(feature = "otlp")]
 mod traces;
+mod watched;

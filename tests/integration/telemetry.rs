@@ -1,102 +1,22 @@
 //! Health, metrics and the services API of a worker, as others see them.
 
-use std::{
-    collections::BTreeSet,
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use async_nats::{Client, Subscriber};
 use carla_rl::{
-    settings::Server,
-    telemetry::{Monitor, Vitals, names, traces::Traces},
+    telemetry::names,
     wire::{Health, Snapshot, State},
 };
 use futures_util::StreamExt;
 use serde_json::Value;
 
-use crate::broken::broken;
-use crate::support::{
-    DIM, INFER, MODEL, Native, PATIENCE, TestBroker, Worker, action, ask, error_of, observation,
-    until,
+use crate::{
+    broken::broken,
+    support::{
+        DIM, INFER, MODEL, Native, PATIENCE, TestBroker, action, ask, error_of, observation, until,
+    },
+    watched::{Watched, of_model, value},
 };
-
-/// A worker with a monitor on a free port.
-struct Watched {
-    worker: Worker,
-    monitor: Monitor,
-}
-
-impl Watched {
-    fn of(worker: Worker, broker: &TestBroker) -> Self {
-        let mut monitor = Monitor::start(Some(&anywhere())).unwrap();
-        monitor.watch(worker.vitals.clone(), &broker.nats());
-        Self { worker, monitor }
-    }
-
-    fn get(&self, path: &str) -> (u16, String) {
-        get(self.monitor.http(), path)
-    }
-
-    fn page(&self) -> Vec<(String, f64)> {
-        let (status, page) = self.get("/metrics");
-        assert_eq!(status, 200, "{page}");
-        series(&page)
-    }
-
-    fn value(&self, series: &str) -> f64 {
-        value(&self.page(), series)
-    }
-
-    async fn stop(self) {
-        self.worker.drain().await;
-        let monitor = self.monitor;
-        tokio::task::spawn_blocking(|| monitor.stop()).await.unwrap();
-    }
-}
-
-fn anywhere() -> Server {
-    Server { host: "127.0.0.1".into(), port: 0 }
-}
-
-fn get(address: &str, path: &str) -> (u16, String) {
-    exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"))
-}
-
-fn exchange(address: &str, request: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), body.to_string())
-}
-
-/// The lines of a page that are no comments.
-fn series(page: &str) -> Vec<(String, f64)> {
-    let lines = page.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines
-        .map(|line| {
-            let (name, value) = line.rsplit_once(' ').unwrap();
-            (name.to_string(), value.parse().unwrap())
-        })
-        .collect()
-}
-
-fn value(page: &[(String, f64)], name: &str) -> f64 {
-    let found = page.iter().find(|(series, _)| series == name);
-    found.unwrap_or_else(|| panic!("no {name}")).1
-}
-
-/// Of this model, with this further label.
-fn of_model(name: &str, label: &str) -> String {
-    match label {
-        "" => format!("{name}{{model=\"{MODEL}\"}}"),
-        label => format!("{name}{{model=\"{MODEL}\",{label}}}"),
-    }
-}
 
 async fn next_health(messages: &mut Subscriber) -> Health {
     let message = tokio::time::timeout(PATIENCE, messages.next()).await.unwrap().unwrap();
@@ -213,104 +133,6 @@ async fn what_waits_and_what_is_computed_shows_while_the_device_is_busy() {
     let ok = of_model("carla_rl_requests_total", "outcome=\"ok\"");
     until("all are answered", || watched.value(&ok) == 3.0).await;
     watched.stop().await;
-}
-
-#[tokio::test]
-async fn probes_tell_a_start_a_lost_broker_and_a_drain_apart() {
-    let mut broker = TestBroker::start();
-    let mut monitor = Monitor::start(Some(&anywhere())).unwrap();
-    let http = monitor.http().to_string();
-    let status = |path: &str| get(&http, path).0;
-    for (path, expected) in [("/livez", 200), ("/readyz", 503), ("/startupz", 503)] {
-        assert_eq!(status(path), expected, "{path} before the artifact is verified");
-    }
-    assert_eq!(get(&http, "/healthz"), (200, "{\"state\":\"starting\"}\n".to_string()));
-    let worker = broker.worker().start().await;
-    monitor.watch(worker.vitals.clone(), &broker.nats());
-    for path in ["/livez", "/readyz", "/startupz"] {
-        assert_eq!(status(path), 200, "{path} of a ready worker");
-    }
-    broker.server.kill();
-    until("it is not ready", || status("/readyz") == 503).await;
-    assert!(get(&http, "/readyz").1.contains("the broker is gone"));
-    assert_eq!((status("/livez"), status("/startupz")), (200, 200));
-    broker.server.restart().unwrap();
-    until("it is ready again", || status("/readyz") == 200).await;
-    worker.drain().await;
-    assert_eq!(get(&http, "/readyz"), (503, "stopped\n".to_string()));
-    tokio::task::spawn_blocking(|| monitor.stop()).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_batch_without_end_ends_liveness_and_its_end_brings_it_back() {
-    let broker = TestBroker::start();
-    let client = broker.client().await;
-    let (worker, gate) = broker.worker().start_gated().await;
-    let watched = Watched::of(worker, &broker);
-    let body = Native::one(&observation(1)).encode();
-    client.publish_with_reply(INFER, client.new_inbox(), body.into()).await.unwrap();
-    client.flush().await.unwrap();
-    until("the worker counts as stuck", || watched.get("/livez").0 == 503).await;
-    let (status, health) = watched.get("/healthz");
-    assert_eq!(status, 503);
-    assert!(health.contains("degraded") && health.contains("computed one batch for"), "{health}");
-    assert_eq!((watched.get("/readyz").0, watched.get("/startupz").0), (503, 200));
-    gate.open();
-    until("it lives again", || watched.get("/livez").0 == 200).await;
-    watched.stop().await;
-}
-
-#[tokio::test]
-async fn a_serving_thread_that_stands_still_ends_liveness() {
-    let broker = TestBroker::start();
-    let worker = broker.worker().start().await;
-    let about = worker.vitals.about.clone();
-    worker.drain().await;
-    // A worker whose thread has made one turn, and no other.
-    let vitals = Arc::new(Vitals::new(about, Traces::none()));
-    vitals.enter(State::Ready);
-    vitals.beat();
-    let mut monitor = Monitor::start(Some(&anywhere())).unwrap();
-    monitor.watch(vitals, &broker.nats());
-    let http = monitor.http().to_string();
-    until("it counts as stuck", || get(&http, "/livez").0 == 503).await;
-    assert!(get(&http, "/livez").1.contains("has made no turn"));
-    tokio::task::spawn_blocking(|| monitor.stop()).await.unwrap();
-}
-
-#[test]
-fn unknown_paths_are_not_found_and_only_reading_is_allowed() {
-    let monitor = Monitor::start(Some(&anywhere())).unwrap();
-    let http = monitor.http();
-    for path in ["/", "/metrics/", "/livez2", "/..%2f"] {
-        assert_eq!(get(http, path).0, 404, "{path}");
-    }
-    assert_eq!(
-        exchange(http, "POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").0,
-        405
-    );
-    let (status, body) = exchange(http, "HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_eq!((status, body.as_str()), (200, ""));
-    monitor.stop();
-}
-
-#[test]
-fn idle_connections_do_not_keep_a_probe_from_its_answer() {
-    let monitor = Monitor::start(Some(&anywhere())).unwrap();
-    let idle: Vec<_> = (0..100).map(|_| TcpStream::connect(monitor.http()).unwrap()).collect();
-    assert_eq!(get(monitor.http(), "/livez").0, 200);
-    drop(idle);
-    monitor.stop();
-}
-
-#[test]
-fn a_taken_port_is_an_error_that_names_the_setting() {
-    let other = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = other.local_addr().unwrap().port();
-    let failure = Monitor::start(Some(&Server { port, ..anywhere() })).err().unwrap();
-    assert_eq!(failure.exit_code(), 78);
-    let said = failure.to_string();
-    assert!(said.contains(&port.to_string()) && said.contains("server.port"), "{said}");
 }
 
 #[tokio::test]
