@@ -70,14 +70,21 @@ pub struct WorkerArgs {
     pub check: bool,
 }
 
+/// Where a pool is, for commands that talk to one from outside.
 #[derive(Args, Debug)]
-pub struct FleetArgs {
+pub struct PoolArgs {
     /// Broker, like nats://127.0.0.1:4222 (environment: NATS_URL)
     #[arg(long, value_name = "URL")]
     pub nats_url: Option<String>,
     /// Subject prefix of the pool (environment: NATS_PREFIX)
     #[arg(long, value_name = "PREFIX")]
     pub prefix: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct FleetArgs {
+    #[command(flatten)]
+    pub pool: PoolArgs,
     /// Name of the model that the pool serves (environment: MODEL_NAME)
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
@@ -90,12 +97,8 @@ pub struct FleetArgs {
 
 #[derive(Args, Debug)]
 pub struct TopArgs {
-    /// Broker, like nats://127.0.0.1:4222 (environment: NATS_URL)
-    #[arg(long, value_name = "URL")]
-    pub nats_url: Option<String>,
-    /// Subject prefix of the pool (environment: NATS_PREFIX)
-    #[arg(long, value_name = "PREFIX")]
-    pub prefix: Option<String>,
+    #[command(flatten)]
+    pub pool: PoolArgs,
     /// Name of the model whose workers to show, * for all
     #[arg(long, value_name = "NAME", default_value = "*")]
     pub model: String,
@@ -109,12 +112,8 @@ pub struct TopArgs {
 
 #[derive(Args, Debug)]
 pub struct PingArgs {
-    /// Broker, like nats://127.0.0.1:4222 (environment: NATS_URL)
-    #[arg(long, value_name = "URL")]
-    pub nats_url: Option<String>,
-    /// Subject prefix of the pool (environment: NATS_PREFIX)
-    #[arg(long, value_name = "PREFIX")]
-    pub prefix: Option<String>,
+    #[command(flatten)]
+    pub pool: PoolArgs,
     /// Name of the model that the pool serves (environment: MODEL_NAME)
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::artifacts::written;
 use crate::{
-    cli::{DriveArgs, FleetArgs, FormArg},
+    cli::{DriveArgs, FleetArgs, FormArg, PoolArgs},
     failure::Failure,
     fleet::{
         DEMO_ROAD_SEED, Road, World,
@@ -31,11 +31,7 @@ const HEAD_EVERY: usize = 20;
 /// # Errors
 /// No broker, no pool, a pool that can't drive these vehicles, a file that can't be written.
 pub fn run(arguments: &FleetArgs, out: &mut impl Write) -> Result<(), Failure> {
-    let settings = settings(&[
-        ("--nats-url", "nats.url", arguments.nats_url.clone()),
-        ("--prefix", "nats.prefix", arguments.prefix.clone()),
-        ("--model", "model.name", arguments.model.clone()),
-    ])?;
+    let settings = pool_settings(&arguments.pool, arguments.model.clone())?;
     let _logs = logs::install(&settings.logging).map_err(Failure::Configuration)?;
     let form = match arguments.form {
         FormArg::Native => Form::Native,
@@ -149,6 +145,18 @@ pub fn stop_on_signal() -> Result<watch::Receiver<bool>, Failure> {
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::Defect(error.to_string()))
+}
+
+/// The settings of a command that talks to a pool from outside.
+///
+/// # Errors
+/// As [`settings()`].
+pub fn pool_settings(pool: &PoolArgs, model: Option<String>) -> Result<Settings, Failure> {
+    settings(&[
+        ("--nats-url", "nats.url", pool.nats_url.clone()),
+        ("--prefix", "nats.prefix", pool.prefix.clone()),
+        ("--model", "model.name", model),
+    ])
 }
 
 /// The settings with some given by flags: (flag, key, value).

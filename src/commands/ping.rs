@@ -28,11 +28,7 @@ const BARE: usize = 5;
 /// # Errors
 /// No broker, no worker, or a request that was not answered with an action.
 pub fn run(arguments: &PingArgs, out: &mut impl Write) -> Result<(), Failure> {
-    let settings = fleet::settings(&[
-        ("--nats-url", "nats.url", arguments.nats_url.clone()),
-        ("--prefix", "nats.prefix", arguments.prefix.clone()),
-        ("--model", "model.name", arguments.model.clone()),
-    ])?;
+    let settings = fleet::pool_settings(&arguments.pool, arguments.model.clone())?;
     let runtime = fleet::runtime()?;
     let report = runtime.block_on(ping(&settings, arguments, out));
     // A name server that hangs must not keep us.

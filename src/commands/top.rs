@@ -26,11 +26,7 @@ const ONCE: Duration = Duration::from_millis(2500);
 /// No broker (with `--once`), no terminal (without), or a broker that refuses us.
 pub fn run(arguments: &TopArgs, out: &mut impl Write) -> Result<(), Failure> {
     check(arguments)?;
-    let nats = fleet::settings(&[
-        ("--nats-url", "nats.url", arguments.nats_url.clone()),
-        ("--prefix", "nats.prefix", arguments.prefix.clone()),
-    ])?
-    .nats;
+    let nats = fleet::pool_settings(&arguments.pool, None)?.nats;
     let watch = Watch::new(nats.servers.to_string(), nats.prefix.clone(), arguments.model.clone());
     let runtime = fleet::runtime()?;
     let ended = runtime.block_on(async {
