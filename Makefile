@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 CARGO ?= cargo
 
-.PHONY: demo test test-otlp check bench nats-server clean
+.PHONY: demo test test-otlp check check-secrets bench nats-server clean
 
 # Broker, worker and 64 vehicles on this machine for a minute. DEMO="--vehicles 200 --hz 10" changes it.
 demo: nats-server
@@ -17,6 +17,11 @@ test-otlp:
 	$(CARGO) clippy --locked --all-targets --features otlp -- -D warnings
 	$(CARGO) test --locked --features otlp --lib telemetry
 	$(CARGO) test --locked --features otlp --test integration traces
+
+# The script that makes keys and certificates, and the secured broker with them. Needs openssl.
+check-secrets: nats-server
+	$(CARGO) build --locked
+	deploy/nats/check target/debug/carla-rl "$$(scripts/nats-server)"
 
 # Formatting, lints and docs, all warnings being errors.
 check:

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -10,7 +9,7 @@ use std::{
 
 use carla_rl::broker;
 
-use super::site::{ROLES, Site, connect, copy_configuration, deploy, nats_of, start};
+use super::site::{Site, connect, deploy};
 
 #[test]
 fn every_shipped_configuration_is_valid() {
@@ -52,36 +51,4 @@ async fn with_its_line_for_it_the_handshake_comes_first() {
         failure.exit_code() == 75 && failure.to_string().contains("nats.tls_first"),
         "{failure}"
     );
-}
-
-#[tokio::test]
-async fn what_make_secrets_makes_is_for_its_owner_alone_and_opens_the_secured_broker() {
-    let parent = tempfile::tempdir().unwrap();
-    let folder = parent.path().join("secrets");
-    make_secrets(&folder);
-    for role in ROLES {
-        for kind in ["nk", "key"] {
-            let mode = fs::metadata(folder.join(format!("{role}.{kind}"))).unwrap().permissions();
-            assert_eq!(mode.mode() & 0o777, 0o600, "{role}.{kind}");
-        }
-    }
-    copy_configuration(&folder);
-    let broker = start(&folder);
-    for role in ROLES {
-        connect(&nats_of(&folder, role, broker.server.port)).await;
-    }
-}
-
-#[test]
-fn make_secrets_overwrites_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(deploy().join("make-secrets")).arg(folder.path()).output().unwrap();
-    assert!(!output.status.success());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-}
-
-fn make_secrets(folder: &Path) {
-    let output = Command::new(deploy().join("make-secrets")).arg(folder).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "it needs openssl and python3: {told}");
 }
