@@ -23,6 +23,7 @@ mod rotation;
 mod services;
 #[cfg(feature = "otlp")]
 mod spans;
+mod stall;
 mod supervisor;
 pub mod tally;
 pub mod traces;
