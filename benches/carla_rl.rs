@@ -8,7 +8,7 @@ use carla_rl::{
     batch::{Batcher, Limits},
     fleet::observation::DIM,
     policy::{
-        ActorCritic, Input, Mode, Policy,
+        Input, Mode, NeuralPolicy, Policy,
         device::{Device, Precision},
     },
     settings::{LogFormat, Logging, Monitoring},
@@ -26,7 +26,7 @@ use serde::Serialize;
 
 const BATCH_SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 256];
 
-fn example() -> ActorCritic {
+fn example() -> NeuralPolicy {
     // The compute core looks for the number of cores at each product unless it is told one.
     // `make bench` tells it, as the program itself does at its start.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("artifacts/lane-keeping/0.1.0");
@@ -45,11 +45,11 @@ fn forward(criterion: &mut Criterion) {
     let mut policy = example();
     let mut group = criterion.benchmark_group("forward");
     for rows in BATCH_SIZES {
-        let input = Input {
-            observations: Observations::F32(vec![1.0; rows * DIM]),
-            modes: vec![Mode::Deterministic; rows],
-            wants: Wants::default(),
-        };
+        let input = Input::new(
+            Observations::F32(vec![1.0; rows * DIM]),
+            vec![Mode::Deterministic; rows],
+            Wants::default(),
+        );
         group.throughput(Throughput::Elements(rows as u64));
         group.bench_with_input(BenchmarkId::from_parameter(rows), &input, |bencher, input| {
             bencher.iter(|| policy.forward(black_box(input)).expect("the forward pass succeeds"));
@@ -101,6 +101,8 @@ fn reply(action: &[f32]) -> carla_rl::wire::reply::Reply<'_> {
         log_prob: None,
         raw_action: None,
         probs: None,
+        q_values: None,
+        state: None,
         seed: None,
         model_version: "0.1.0",
         weights: "0123abcd",

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     policy::{
-        ActorCritic, Weights,
+        NeuralPolicy, Weights,
         device::{Device, Precision},
         message,
     },
@@ -63,7 +63,7 @@ fn record(
     card.policy.check().map_err(candle_core::Error::msg)?;
     let weights = Weights::parse(weights)?;
     let cpu = candle_core::Device::Cpu;
-    let mut policy = ActorCritic::load(&card.policy, weights, &cpu, Precision::F32)?;
+    let mut policy = NeuralPolicy::load(&card.policy, weights, &cpu, Precision::F32)?;
     Golden::record(&mut policy, observations)
 }
 

@@ -6,17 +6,20 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 
 use crate::{
     policy::{Actions, Input, Mode, Output, Policy, PolicySpec, Weights, device::Precision},
-    wire::{Observations, Space},
+    wire::Observations,
 };
 
 /// Observations with the deterministic outputs for them. Tensors: `observations` (rows, size),
-/// `head` (rows, elements: the raw action of a box, the probabilities of a discrete space), and
-/// `value` (rows) if the policy has one.
+/// `head` (rows, elements: the raw action of a box, the probabilities or the Q-values of choices),
+/// `value` (rows) if the policy has one; of a recurrent policy `state` and `next_state` (rows, state
+/// size).
 pub struct Golden {
     observations: Observations,
     rows: usize,
+    states: Option<Vec<f32>>,
     head: Vec<f64>,
     value: Option<Vec<f64>>,
+    next_state: Option<Vec<f64>>,
 }
 
 /// How far the outputs are from the golden ones at the worst element.
@@ -40,14 +43,20 @@ impl Golden {
         };
         let size = spec.observation_space.size();
         let observations = flat(&tensors.take("observations", &[rows, size])?)?;
-        let head = flat(&tensors.take("head", &[rows, spec.head_size()])?)?;
+        let head = flat(&tensors.take("head", &[rows, spec.distribution_size()])?)?;
         let value = match spec.network.value {
             Some(_) => Some(tensors.take_vec("value", rows)?),
             None => None,
         };
+        let (mut states, mut next_state) = (None, None);
+        if let Some(size) = spec.state_size() {
+            let state = flat(&tensors.take("state", &[rows, size])?)?;
+            states = Some(state.iter().map(|x| *x as f32).collect());
+            next_state = Some(flat(&tensors.take("next_state", &[rows, size])?)?);
+        }
         tensors.finish()?;
-        let observations = in_space(observations, &spec.observation_space);
-        Ok(Self { observations, rows, head, value })
+        let observations = Observations::of(&spec.observation_space, observations);
+        Ok(Self { observations, rows, states, head, value, next_state })
     }
 
     /// Runs the policy over the observations.
@@ -55,13 +64,17 @@ impl Golden {
     /// # Errors
     /// An output is further off than the precision allows, or the device fails.
     pub fn compare(&self, policy: &mut dyn Policy, precision: Precision) -> Result<Deviation> {
+        let (observations, states) = (self.observations.clone(), self.states.clone());
         let output =
-            policy.forward(&deterministic(self.observations.clone(), self.rows, policy.spec()))?;
+            policy.forward(&deterministic(observations, states, self.rows, policy.spec()))?;
         let mut deviation =
             Deviation { rows: self.rows, worst: 0.0, tolerance: precision.tolerance() };
         deviation.add("head", &self.head, &head_of(&output))?;
         if let (Some(golden), Some(value)) = (&self.value, &output.value) {
             deviation.add("value", golden, value)?;
+        }
+        if let (Some(golden), Some(state)) = (&self.next_state, &output.state) {
+            deviation.add("next_state", golden, state)?;
         }
         Ok(deviation)
     }
@@ -77,19 +90,20 @@ impl Golden {
         let spec = policy.spec().clone();
         let size = spec.observation_space.size();
         let rows = observations.len() / size;
-        let output = policy.forward(&deterministic(observations.clone(), rows, &spec))?;
-        let matrix =
-            |values: Vec<f32>, columns| Tensor::from_vec(values, (rows, columns), &Device::Cpu);
-        let observations = match observations {
-            Observations::F32(values) => matrix(values, size)?,
-            Observations::F64(values) => Tensor::from_vec(values, (rows, size), &Device::Cpu)?,
-        };
+        let states = spec.state_size().map(|size| some_states(rows * size));
+        let input = deterministic(observations, states, rows, &spec);
+        let output = policy.forward(&input)?;
         let mut tensors = HashMap::from([
-            ("observations".to_string(), observations),
-            ("head".to_string(), matrix(head_of(&output), spec.head_size())?),
+            ("observations".to_string(), matrix(&input.observations, rows)?),
+            ("head".to_string(), matrix(&Observations::F32(head_of(&output)), rows)?),
         ]);
         if let Some(value) = output.value {
             tensors.insert("value".into(), Tensor::from_vec(value, rows, &Device::Cpu)?);
+        }
+        for (name, state) in [("state", input.states), ("next_state", output.state)] {
+            if let Some(state) = state {
+                tensors.insert(name.into(), matrix(&Observations::F32(state), rows)?);
+            }
         }
         Ok(tensors)
     }
@@ -114,23 +128,39 @@ impl Deviation {
     }
 }
 
-fn deterministic(observations: Observations, rows: usize, spec: &PolicySpec) -> Input {
-    Input { observations, modes: vec![Mode::Deterministic; rows], wants: spec.wants() }
+fn deterministic(
+    observations: Observations,
+    states: Option<Vec<f32>>,
+    rows: usize,
+    spec: &PolicySpec,
+) -> Input {
+    let input = Input::new(observations, vec![Mode::Deterministic; rows], spec.wants());
+    Input { states, ..input }
+}
+
+/// Numbers as a memory may hold them: from -1 to 1, no two rows alike.
+fn some_states(count: usize) -> Vec<f32> {
+    (0..count).map(|at| (at as f32).sin()).collect()
 }
 
 /// What the head says before anything is clipped or chosen: there, small differences stay small.
 fn head_of(output: &Output) -> Vec<f32> {
-    match (&output.probs, &output.raw_action) {
-        (Some(probs), _) => probs.clone(),
-        (None, Actions::F32(raw)) => raw.clone(),
-        (None, Actions::I64(_)) => Vec::new(),
+    match (&output.probs, &output.q_values, &output.raw_action) {
+        (Some(probs), ..) => probs.clone(),
+        (None, Some(q_values), _) => q_values.clone(),
+        (None, None, Actions::F32(raw)) => raw.clone(),
+        // Choices come with probabilities or Q-values.
+        (None, None, Actions::I64(_)) => Vec::new(),
     }
 }
 
-fn in_space(values: Vec<f64>, space: &Space) -> Observations {
-    match Observations::empty(space) {
-        Observations::F32(_) => Observations::F32(values.iter().map(|x| *x as f32).collect()),
-        Observations::F64(_) => Observations::F64(values),
+/// (rows, columns), in the type of the values.
+fn matrix(values: &Observations, rows: usize) -> Result<Tensor> {
+    let shape = (rows, values.len() / rows.max(1));
+    match values {
+        Observations::U8(values) => Tensor::from_slice(values, shape, &Device::Cpu),
+        Observations::F32(values) => Tensor::from_slice(values, shape, &Device::Cpu),
+        Observations::F64(values) => Tensor::from_slice(values, shape, &Device::Cpu),
     }
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{ArtifactError, CARD_FILE, Card, Deviation, GOLDEN_FILE, Golden, WEIGHTS_FILE};
 use crate::policy::{
-    ActorCritic, Weights,
+    NeuralPolicy, Weights,
     device::{Device, Precision},
     message,
 };
@@ -30,7 +30,7 @@ pub struct Artifact {
 
 /// A policy that gives what its artifact promises.
 pub struct Verified {
-    pub policy: ActorCritic,
+    pub policy: NeuralPolicy,
     pub deviation: Deviation,
     /// `cpu`, `metal` or `cuda:N`: what `auto` came to.
     pub device: String,
@@ -69,7 +69,7 @@ impl Artifact {
         let in_weights =
             |error| ArtifactError::new(&self.folder.join(WEIGHTS_FILE), message(&error));
         let weights = Weights::parse(weights).map_err(in_weights)?;
-        let mut policy = ActorCritic::load(&self.card.policy, weights, &device, precision)
+        let mut policy = NeuralPolicy::load(&self.card.policy, weights, &device, precision)
             .map_err(in_weights)?;
         let in_golden = |error| ArtifactError::new(&self.folder.join(GOLDEN_FILE), message(&error));
         let deviation = Golden::parse(self.file(GOLDEN_FILE), &self.card.policy)

@@ -16,4 +16,4 @@ pub use card::{CARD_FILE, Card, GOLDEN_FILE, WEIGHTS_FILE};
 pub use create::{Draft, create};
 pub use error::ArtifactError;
 pub use golden::{Deviation, Golden};
-pub use load::{Artifact, Verified, read_card};
+pub use load::{Artifact, Verified, read_card, short_digest};

@@ -134,9 +134,9 @@ fn spec(hidden: Vec<usize>) -> PolicySpec {
             low: Bound::Each(vec![0.0, 0.0, -1.0]),
             high: Bound::Uniform(1.0),
         },
-        normalize: Some(Normalize { epsilon: 1e-8, clip: 10.0 }),
-        network: NetworkSpec { activation: Activation::Tanh, policy: hidden, value: None },
-        head: Head::DiagonalGaussian { squash: false },
+        normalize: Some(Normalize { epsilon: 1e-8, clip: 10.0, keys: None, clip_inputs: false }),
+        network: NetworkSpec::mlp(Activation::Tanh, hidden, None),
+        head: Head::DiagonalGaussian { squash: false, log_std: None },
         postprocess: Postprocess::Clip,
     }
 }

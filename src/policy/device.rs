@@ -2,9 +2,16 @@
 
 use std::{fmt, str::FromStr};
 
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 
 use super::message;
+
+/// Where layers are loaded to.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub device: candle_core::Device,
+    pub precision: Precision,
+}
 
 /// A device as settings name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +31,35 @@ pub enum Precision {
     F32,
     F16,
     BF16,
+}
+
+impl Place {
+    pub fn is_cpu(&self) -> bool {
+        self.device.is_cpu()
+    }
+
+    /// The type of tensors there. On the CPU they are f32, and rounded where the precision is less.
+    pub fn dtype(&self) -> DType {
+        if self.is_cpu() { DType::F32 } else { self.precision.dtype() }
+    }
+
+    /// The tensor there, in its precision.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn put(&self, tensor: &Tensor) -> candle_core::Result<Tensor> {
+        let rounded = tensor.to_dtype(self.precision.dtype())?;
+        rounded.to_dtype(self.dtype())?.to_device(&self.device)
+    }
+
+    /// The tensor's elements in its precision, in C order.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn values(&self, tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
+        let rounded = tensor.to_dtype(self.precision.dtype())?;
+        rounded.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+    }
 }
 
 impl Device {
@@ -95,6 +131,15 @@ impl Precision {
             Precision::F32 => DType::F32,
             Precision::F16 => DType::F16,
             Precision::BF16 => DType::BF16,
+        }
+    }
+
+    /// The nearest number that it has.
+    pub fn round(self, x: f32) -> f32 {
+        match self {
+            Precision::F32 => x,
+            Precision::F16 => half::f16::from_f32(x).to_f32(),
+            Precision::BF16 => half::bf16::from_f32(x).to_f32(),
         }
     }
 

@@ -4,19 +4,28 @@
 //! a row gives does not depend on its batch-mates, and a sampled row is drawn from its seed and
 //! its index alone.
 
-mod actor_critic;
+mod activation;
+mod batch_renorm;
+mod branch;
+mod convolution;
 pub mod device;
 mod draw;
+mod encoder;
+mod extractor;
 mod head;
-mod network;
+mod linear;
+mod lstm;
+mod memory;
+mod neural;
 mod normalizer;
 mod postprocess;
+mod product;
 pub mod spec;
 #[cfg(test)]
 mod tests;
 mod weights;
 
-pub use actor_critic::ActorCritic;
+pub use neural::NeuralPolicy;
 pub use spec::PolicySpec;
 pub use weights::Weights;
 
@@ -45,6 +54,12 @@ pub struct Input {
     pub modes: Vec<Mode>,
     /// What any row of the batch wants besides its action.
     pub wants: Wants,
+    /// Of a recurrent policy: what each row remembers ([`PolicySpec::state_size`] numbers), zeros
+    /// where an episode starts. `None`: all start.
+    pub states: Option<Vec<f32>>,
+    /// Of a policy that takes masks: 1 for each allowed action of each row
+    /// ([`PolicySpec::mask_size`]), 0 for others. `None`: all are allowed.
+    pub masks: Option<Vec<u8>>,
 }
 
 /// How a row's action comes from its distribution.
@@ -66,17 +81,27 @@ pub struct Output {
     pub raw_action: Actions,
     pub value: Option<Vec<f32>>,
     /// Natural logarithm of the density or probability of `raw_action`.
-    pub log_prob: Vec<f32>,
+    pub log_prob: Option<Vec<f32>>,
     pub probs: Option<Vec<f32>>,
+    pub q_values: Option<Vec<f32>>,
+    /// Of a recurrent policy, what each row remembers from now on.
+    pub state: Option<Vec<f32>>,
     /// Whether all numbers of a row are finite. The others must not leave the worker.
     pub sound: Vec<bool>,
 }
 
-/// Actions of a box (f32) or of a discrete space (i64).
+/// Actions of a box or of bits (f32), or of choices (i64).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Actions {
     F32(Vec<f32>),
     I64(Vec<i64>),
+}
+
+impl Input {
+    /// Without a memory and without masks.
+    pub fn new(observations: Observations, modes: Vec<Mode>, wants: Wants) -> Self {
+        Self { observations, modes, wants, states: None, masks: None }
+    }
 }
 
 impl Output {
@@ -88,8 +113,10 @@ impl Output {
             action: self.action.rows(&rows, all),
             raw_action: self.raw_action.rows(&rows, all),
             value: self.value.as_ref().map(slice),
-            log_prob: slice(&self.log_prob),
+            log_prob: self.log_prob.as_ref().map(slice),
             probs: self.probs.as_ref().map(slice),
+            q_values: self.q_values.as_ref().map(slice),
+            state: self.state.as_ref().map(slice),
             sound: self.sound[rows.clone()].to_vec(),
         }
     }
@@ -99,8 +126,10 @@ impl Output {
         self.action.append(other.action);
         self.raw_action.append(other.raw_action);
         append_optional(&mut self.value, other.value);
-        self.log_prob.extend(other.log_prob);
+        append_optional(&mut self.log_prob, other.log_prob);
         append_optional(&mut self.probs, other.probs);
+        append_optional(&mut self.q_values, other.q_values);
+        append_optional(&mut self.state, other.state);
         self.sound.extend(other.sound);
     }
 }

@@ -46,6 +46,11 @@ impl Weights {
         self.tensors.get(name)?.dims().first().copied()
     }
 
+    /// The shape of `name`, if it is there.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(Tensor::dims)
+    }
+
     /// [`Weights::take`] for a vector.
     pub fn take_vec(&mut self, name: &str, length: usize) -> Result<Vec<f64>> {
         self.take(name, &[length])?.to_vec1()
@@ -55,8 +60,8 @@ impl Weights {
     ///
     /// # Errors
     /// Names the tensors that nobody took.
-    pub fn finish(self) -> Result<()> {
-        let mut names: Vec<_> = self.tensors.into_keys().collect();
+    pub fn finish(&mut self) -> Result<()> {
+        let mut names: Vec<_> = self.tensors.keys().cloned().collect();
         names.sort();
         if !names.is_empty() {
             bail!("tensors that the card's network has no place for: {}", names.join(", "));

@@ -5,7 +5,8 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use super::{
     error::{Code, WireError},
     node::{Array, Kind, Map, Node},
-    rows::{Observations, Rows, check_count},
+    observations::Observations,
+    rows::{Rows, check_count},
     scalar::Scalar,
     space::Space,
 };
@@ -48,11 +49,7 @@ pub fn rows(
         reader.read(observation, &format!("observations[{row}]"), &mut values)?;
     }
     let count = observations.len();
-    let values = match Observations::empty(space) {
-        Observations::F32(_) => Observations::F32(values.iter().map(|x| *x as f32).collect()),
-        Observations::F64(_) => Observations::F64(values),
-    };
-    Ok(Rows { values, count, single: false })
+    Ok(Rows { values: Observations::of(space, values), count, single: false })
 }
 
 struct Reader<'a> {

@@ -2,26 +2,36 @@
 
 use serde::Serialize;
 
-use super::{scalar::Scalar, view::TensorView};
+use super::{
+    scalar::Scalar,
+    view::{Bytes, TensorView},
+};
 
 /// The reply to a request with `obs`. Absent fields are left out.
 #[derive(Debug, Serialize)]
 pub struct Reply<'a> {
-    /// In environment units, f4 for a box, i8 for a discrete space. Shape: the action space's,
+    /// In environment units, f4 for a box and for bits, i8 for choices. Shape: the action space's,
     /// with a leading axis of rows if the request had one.
     pub action: TensorView<'a>,
     /// f4, one for each row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<TensorView<'a>>,
-    /// f4, the natural logarithm of the density (box) or probability (discrete) of `raw_action`.
+    /// f4, the natural logarithm of the density (box) or probability (else) of `raw_action`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_prob: Option<TensorView<'a>>,
     /// The action before clipping or rescaling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_action: Option<TensorView<'a>>,
-    /// f4, one for each action of a discrete space.
+    /// f4, one for each choice: of all elements of a multi-discrete space in turn, of each bit
+    /// that it is 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probs: Option<TensorView<'a>>,
+    /// f4, one for each action of a discrete space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub q_values: Option<TensorView<'a>>,
+    /// Of a recurrent policy: to be sent back with the next request ([`super::state`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<Bytes<'a>>,
     /// Of a sampled action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,

@@ -1,5 +1,7 @@
 //! What a simulator asks for.
 
+use std::borrow::Cow;
+
 use super::{
     encoding::Encoding,
     error::{Code, WireError},
@@ -8,6 +10,7 @@ use super::{
     rows::Rows,
     scalar::Scalar,
     space::Space,
+    state::StateForm,
     tensor::Tensor,
 };
 
@@ -18,9 +21,9 @@ pub struct Request<'a> {
     pub deterministic: bool,
     pub seed: Option<u64>,
     pub wants: Wants,
-    pub state: bool,
-    pub mask: bool,
     pub id: Option<Scalar>,
+    state: Option<Node<'a>>,
+    mask: Option<Node<'a>>,
     episode_start: Option<Node<'a>>,
 }
 
@@ -29,7 +32,7 @@ pub struct Request<'a> {
 pub enum Input<'a> {
     Tensor(Tensor<'a>),
     /// Names to tensors, for a Dict space.
-    Dict,
+    Dict(Vec<(String, Tensor<'a>)>),
     /// The CarlaRL form.
     Named(Node<'a>),
 }
@@ -108,9 +111,9 @@ impl<'a> Request<'a> {
             deterministic: read_bool(fields.deterministic)?,
             seed: read_seed(fields.seed)?,
             wants: read_wants(fields.want)?,
-            state: fields.state.is_some(),
-            mask: fields.mask.is_some(),
             id,
+            state: fields.state,
+            mask: fields.mask,
             episode_start: fields.episode_start,
         })
     }
@@ -119,43 +122,100 @@ impl<'a> Request<'a> {
     /// feature names (`None` where it names none).
     ///
     /// # Errors
-    /// Those of [`Rows::from_tensor`] and [`named::rows`]; `unsupported` for a dict, or for named
-    /// features of a model that names none.
+    /// Those of [`Rows::from_tensor`], [`Rows::from_dict`] and [`named::rows`]; `unsupported` for a
+    /// dict where the space is none, or for named features of a model that names none.
     pub fn rows(
         &mut self,
         space: &Space,
         features: Option<&[String]>,
         max_rows: usize,
     ) -> Result<Rows, WireError> {
-        let rows = match (std::mem::replace(&mut self.input, Input::Dict), features) {
-            (Input::Tensor(tensor), _) => Rows::from_tensor(&tensor, space, max_rows)?,
-            (Input::Named(node), Some(features)) => named::rows(node, features, space, max_rows)?,
-            (Input::Named(_), None) => return Err(no_features()),
-            (Input::Dict, _) => return Err(no_dict(space)),
-        };
-        self.check_episode_start(rows.count)?;
-        Ok(rows)
+        match (std::mem::replace(&mut self.input, Input::Dict(vec![])), features, space) {
+            (Input::Tensor(tensor), ..) => Rows::from_tensor(&tensor, space, max_rows),
+            (Input::Named(node), Some(features), _) => named::rows(node, features, space, max_rows),
+            (Input::Named(_), None, _) => Err(no_features()),
+            (Input::Dict(tensors), _, Space::Dict { spaces }) => {
+                Rows::from_dict(&tensors, spaces, space, max_rows)
+            }
+            (Input::Dict(_), ..) => Err(no_dict(space)),
+        }
     }
 
-    /// A policy without memory has nothing to reset, as in Stable-Baselines3; a wrong length is
-    /// still a mistake worth telling.
-    fn check_episode_start(&self, rows: usize) -> Result<(), WireError> {
-        let length = match &self.episode_start {
-            None => return Ok(()),
-            Some(Node::Bytes(bytes)) => bytes.len(),
-            Some(Node::Array(Array { shape, .. })) if shape.len() == 1 => shape[0],
-            Some(Node::Bool(_)) => 1,
+    /// What a recurrent policy remembers of `rows` rows: the state that came, or zeros, and zeros in
+    /// rows whose episode starts. `None` for a policy without memory, which has nothing to reset, as
+    /// in Stable-Baselines3; a wrong length is still a mistake worth telling.
+    ///
+    /// # Errors
+    /// `unsupported` for a state that the policy has no use for, those of [`StateForm::read`], and
+    /// `malformed` or `invalid_shape` for `episode_start`.
+    pub fn memory(
+        &self,
+        form: Option<StateForm>,
+        rows: usize,
+    ) -> Result<Option<Vec<f32>>, WireError> {
+        let starts = self.episode_starts(rows)?;
+        let Some(form) = form else {
+            return match self.state {
+                Some(_) => Err(without("state", "this policy is not recurrent")),
+                None => Ok(None),
+            };
+        };
+        let mut values = match &self.state {
+            Some(node) => form.read(&read_bytes(node)?, rows)?,
+            None => vec![0.0; rows * form.size],
+        };
+        for (row, _) in starts.iter().enumerate().filter(|(_, starts)| **starts) {
+            values[row * form.size..(row + 1) * form.size].fill(0.0);
+        }
+        Ok(Some(values))
+    }
+
+    /// The action mask, `size` bytes of 0 or 1 for each row, if one came.
+    ///
+    /// # Errors
+    /// `unsupported` for a policy that takes none (`size` is `None`), `invalid_shape`,
+    /// `invalid_value` (neither 0 nor 1), and those of [`Tensor::from_node`].
+    pub fn mask(&mut self, size: Option<usize>, rows: &Rows) -> Result<Option<Vec<u8>>, WireError> {
+        let Some(node) = self.mask.take() else { return Ok(None) };
+        let size = size.ok_or_else(|| without("mask", "this policy takes no action masks"))?;
+        let tensor = Tensor::from_node(node, "mask")?;
+        let expected = if rows.single { vec![size] } else { vec![rows.count, size] };
+        if tensor.shape != expected {
+            return Err(WireError::new(Code::InvalidShape, "the mask has another shape")
+                .field("mask")
+                .expected(format!("{expected:?}"))
+                .got(format!("{:?}", tensor.shape)));
+        }
+        let values = tensor.to_f64();
+        match values.iter().position(|x| *x != 0.0 && *x != 1.0) {
+            Some(at) => Err(WireError::new(Code::InvalidValue, "a mask says yes or no")
+                .field(format!("mask[{at}]"))
+                .expected("0 or 1")
+                .got(values[at].to_string())),
+            None => Ok(Some(values.iter().map(|x| u8::from(*x == 1.0)).collect())),
+        }
+    }
+
+    /// One for each of `rows` rows; none at all if nothing was said.
+    fn episode_starts(&self, rows: usize) -> Result<Vec<bool>, WireError> {
+        let starts: Vec<bool> = match &self.episode_start {
+            None => return Ok(vec![]),
+            Some(Node::Bytes(bytes)) => bytes.iter().map(|byte| *byte != 0).collect(),
+            Some(Node::Array(Array { shape, values, .. })) if shape.len() == 1 => {
+                values.iter().map(|value| *value != 0.0).collect()
+            }
+            Some(Node::Bool(start)) => vec![*start],
             other => {
                 return Err(wrong_type("episode_start", "bytes 0/1 or a list of bools", other));
             }
         };
-        if length == rows {
-            return Ok(());
+        if starts.len() == rows {
+            return Ok(starts);
         }
         Err(WireError::new(Code::InvalidShape, "episode_start has another number of rows")
             .field("episode_start")
             .expected(format!("{rows} (as many as rows of obs)"))
-            .got(length.to_string()))
+            .got(starts.len().to_string()))
     }
 }
 
@@ -218,7 +278,7 @@ fn read_input<'a>(
     observations: Option<Node<'a>>,
 ) -> Result<Input<'a>, WireError> {
     match (obs, observations) {
-        (Some(Node::Map(map)), None) if !Tensor::is_form(&map) => Ok(Input::Dict),
+        (Some(Node::Map(map)), None) if !Tensor::is_form(&map) => read_dict(map),
         (Some(node), None) => Ok(Input::Tensor(Tensor::from_node(node, "obs")?)),
         (None, Some(node)) => Ok(Input::Named(node)),
         (None, None) => Err(WireError::new(Code::Malformed, "the request has no observation")
@@ -230,6 +290,37 @@ fn read_input<'a>(
                 .expected("one of the two"))
         }
     }
+}
+
+fn read_dict(map: Map<'_>) -> Result<Input<'_>, WireError> {
+    let mut tensors = Vec::with_capacity(map.len());
+    for (key, node) in map {
+        let name = String::from_utf8_lossy(key.bytes()).into_owned();
+        let field = format!("obs.{}", name.chars().take(64).collect::<String>());
+        tensors.push((name, Tensor::from_node(node, &field)?));
+    }
+    Ok(Input::Dict(tensors))
+}
+
+/// Bytes, or the list of numbers that JSON has for them.
+fn read_bytes<'b>(node: &'b Node<'_>) -> Result<Cow<'b, [u8]>, WireError> {
+    let is_byte = |x: &f64| (0.0..=255.0).contains(x) && x.fract() == 0.0;
+    match node {
+        Node::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
+        Node::Array(Array { shape, values, .. })
+            if shape.len() == 1 && values.iter().all(is_byte) =>
+        {
+            Ok(Cow::Owned(values.iter().map(|x| *x as u8).collect()))
+        }
+        other => Err(WireError::new(Code::Malformed, "wrong type")
+            .field("state")
+            .expected("bytes")
+            .got(other.kind())),
+    }
+}
+
+fn without(field: &str, message: &str) -> WireError {
+    WireError::new(Code::Unsupported, message).field(field)
 }
 
 fn read_bool(node: Option<Node<'_>>) -> Result<bool, WireError> {
@@ -298,6 +389,7 @@ fn no_dict(space: &Space) -> WireError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Observations;
 
     fn read(json: &str) -> Result<Request<'_>, Box<Rejection>> {
         Request::read(json.as_bytes())
@@ -338,11 +430,53 @@ mod tests {
         assert_eq!(read(r#"{"obs": [1], "id": [1]}"#).unwrap_err().error.code, Code::Malformed);
     }
 
+    const FORM: StateForm = StateForm { weights: 1, size: 2 };
+
+    #[test]
+    fn an_episodes_start_forgets_its_row_and_no_other() {
+        let state = format!("{:?}", FORM.write(&[1.0, 2.0, 3.0, 4.0]));
+        let memory = |fields: &str| {
+            let text = format!("{{\"obs\": [[1], [2]]{fields}}}");
+            read(&text).unwrap().memory(Some(FORM), 2).unwrap().unwrap()
+        };
+        assert_eq!(memory(""), [0.0; 4]);
+        assert_eq!(memory(&format!(", \"state\": {state}")), [1.0, 2.0, 3.0, 4.0]);
+        let starts = format!(", \"state\": {state}, \"episode_start\": [true, false]");
+        assert_eq!(memory(&starts), [0.0, 0.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn a_policy_without_memory_refuses_a_state_and_takes_an_episodes_start() {
+        let refused = read(r#"{"obs": [1], "state": [1]}"#).unwrap().memory(None, 1).unwrap_err();
+        assert_eq!((refused.code, refused.field.as_deref()), (Code::Unsupported, Some("state")));
+        let started = read(r#"{"obs": [1], "episode_start": [true]}"#).unwrap();
+        assert_eq!(started.memory(None, 1), Ok(None));
+        assert_eq!(started.memory(None, 2).unwrap_err().code, Code::InvalidShape);
+    }
+
+    #[test]
+    fn a_mask_is_0_or_1_for_each_action_of_each_row() {
+        let rows = |count, single| Rows { values: Observations::F32(vec![]), count, single };
+        let mask = |text: &str, size, rows: Rows| {
+            read(&format!("{{\"obs\": [1], \"mask\": {text}}}")).unwrap().mask(size, &rows)
+        };
+        assert_eq!(mask("[1, 0, 1]", Some(3), rows(1, true)), Ok(Some(vec![1, 0, 1])));
+        assert_eq!(mask("[[true, false]]", Some(2), rows(1, false)), Ok(Some(vec![1, 0])));
+        for (text, size, rows, code) in [
+            ("[1, 0]", Some(3), rows(1, true), Code::InvalidShape),
+            ("[1, 0, 1]", Some(3), rows(1, false), Code::InvalidShape),
+            ("[1, 2]", Some(2), rows(1, true), Code::InvalidValue),
+            ("[1, 0]", None, rows(1, true), Code::Unsupported),
+        ] {
+            assert_eq!(mask(text, size, rows).unwrap_err().code, code, "{text}");
+        }
+    }
+
     #[test]
     fn exactly_one_form_of_observation_is_asked_for() {
         for text in ["{}", r#"{"obs": [1], "observations": [{}]}"#] {
             assert_eq!(read(text).unwrap_err().error.code, Code::Malformed, "{text}");
         }
-        assert!(matches!(read(r#"{"obs": {"speed": [1]}}"#).unwrap().input, Input::Dict));
+        assert!(matches!(read(r#"{"obs": {"speed": [1]}}"#).unwrap().input, Input::Dict(_)));
     }
 }

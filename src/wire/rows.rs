@@ -1,8 +1,9 @@
-//! A request's observations, checked against the model's space: finite rows of the right shape.
+//! A request's observations, checked against the model's space: numbers of the right shape that
+//! the space has.
 
 use super::{
-    dtype::DType,
     error::{Code, WireError},
+    observations::Observations,
     space::Space,
     tensor::Tensor,
 };
@@ -16,101 +17,161 @@ pub struct Rows {
     pub single: bool,
 }
 
-/// Row-major values of one or more observations, in the space's own precision: what the
-/// simulator's environment would hand to the policy.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Observations {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-}
-
-impl Observations {
-    /// Empty, of the type in which observations of `space` are kept.
-    pub fn empty(space: &Space) -> Self {
-        match space {
-            Space::Box { dtype: DType::F8, .. } => Observations::F64(Vec::new()),
-            _ => Observations::F32(Vec::new()),
-        }
-    }
-
-    /// Appends elements `range` of `other`. Both are of one model, so of one type.
-    pub fn extend(&mut self, other: &Observations, range: std::ops::Range<usize>) {
-        match (self, other) {
-            (Observations::F32(to), Observations::F32(from)) => to.extend_from_slice(&from[range]),
-            (Observations::F64(to), Observations::F64(from)) => to.extend_from_slice(&from[range]),
-            (Observations::F32(to), Observations::F64(from)) => {
-                to.extend(from[range].iter().map(|x| *x as f32));
-            }
-            (Observations::F64(to), Observations::F32(from)) => {
-                to.extend(from[range].iter().map(|x| f64::from(*x)));
-            }
-        }
-    }
-
-    pub fn len(&self) -> usize {
-        match self {
-            Observations::F32(values) => values.len(),
-            Observations::F64(values) => values.len(),
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn first_not_finite(&self) -> Option<(usize, f64)> {
-        match self {
-            Observations::F32(values) => {
-                let at = values.iter().position(|x| !x.is_finite())?;
-                Some((at, f64::from(values[at])))
-            }
-            Observations::F64(values) => {
-                // Networks compute in f32, so what does not fit one is as good as infinite.
-                let at = values.iter().position(|x| !(*x as f32).is_finite())?;
-                Some((at, values[at]))
-            }
-        }
-    }
-}
-
 impl Rows {
-    /// Holds `tensor` against `space`.
+    /// Holds `tensor` against a space that is no dict.
     ///
     /// # Errors
-    /// `invalid_shape`, `invalid_dtype`, `invalid_value` (NaN, infinity), `too_large`.
+    /// `malformed` (the space is a dict), `invalid_shape`, `invalid_dtype`, `invalid_value` (NaN,
+    /// infinity, a choice that the space does not have), `too_large`.
     pub fn from_tensor(tensor: &Tensor, space: &Space, max_rows: usize) -> Result<Self, WireError> {
-        if tensor.is_bool() {
-            return Err(WireError::new(Code::InvalidDtype, "bools are no measurements")
+        if let Space::Dict { spaces } = space {
+            return Err(WireError::new(Code::Malformed, "this model takes a dict of observations")
                 .field("obs")
-                .expected("f4, f2, f8, u1, i4 or i8")
+                .expected(format!("a map of {}", names(spaces)))
                 .got(tensor.type_name()));
         }
-        let (count, single) = count_rows(&tensor.shape, space)?;
-        check_count(count, max_rows, "obs")?;
-        let values = match Observations::empty(space) {
-            Observations::F32(_) => Observations::F32(tensor.to_f32()),
-            Observations::F64(_) => Observations::F64(tensor.to_f64()),
-        };
-        check_finite(&values, space, single)?;
-        Ok(Self { values, count, single })
+        let rows = read(tensor, space, "obs")?;
+        check_count(rows.count, max_rows, "obs")?;
+        Ok(rows)
+    }
+
+    /// Holds the tensors against the spaces of a dict, by name.
+    ///
+    /// # Errors
+    /// Those of [`Rows::from_tensor`]; `malformed` for a name that is missing, or that the space
+    /// does not have; `invalid_shape` for different numbers of rows.
+    pub fn from_dict(
+        tensors: &[(String, Tensor)],
+        spaces: &[(String, Space)],
+        whole: &Space,
+        max_rows: usize,
+    ) -> Result<Self, WireError> {
+        let unknown = tensors.iter().find(|(name, _)| !spaces.iter().any(|(key, _)| key == name));
+        if let Some((name, _)) = unknown {
+            return Err(WireError::new(Code::Malformed, "the observation space has no such name")
+                .field("obs")
+                .expected(format!("a map of {}", names(spaces)))
+                .got(name.chars().take(64).collect::<String>()));
+        }
+        let mut pieces = Vec::with_capacity(spaces.len());
+        for (name, space) in spaces {
+            let field = format!("obs.{name}");
+            // The last of a repeated key counts, as everywhere in a request.
+            let Some((_, tensor)) = tensors.iter().rev().find(|(key, _)| key == name) else {
+                return Err(WireError::new(Code::Malformed, "the observation lacks a space")
+                    .field(field)
+                    .expected(format!("a map of {}", names(spaces))));
+            };
+            let rows = read(tensor, space, &field)?;
+            check_count(rows.count, max_rows, &field)?;
+            pieces.push((field, rows));
+        }
+        side_by_side(&pieces, whole)
     }
 }
 
-/// As Stable-Baselines3's `predict`: the space's own shape is one observation, one more leading
-/// axis is rows.
-fn count_rows(got: &[usize], space: &Space) -> Result<(usize, bool), WireError> {
-    let shape = space.shape();
-    match got {
-        _ if got == shape => Ok((1, true)),
-        [rows, inner @ ..] if inner == shape => Ok((*rows, false)),
-        _ => {
-            let inner: Vec<_> = shape.iter().map(ToString::to_string).collect();
-            let rows = [vec!["n".to_string()], inner].concat().join(", ");
-            Err(WireError::new(Code::InvalidShape, "the observation has another shape")
-                .field("obs")
-                .expected(format!("{shape:?} for one observation, or [{rows}] for n rows"))
-                .got(format!("{got:?}")))
+/// Rows of all pieces of a dict.
+fn side_by_side(pieces: &[(String, Rows)], whole: &Space) -> Result<Rows, WireError> {
+    let Some((first_field, first)) = pieces.first() else {
+        return Err(WireError::new(Code::Malformed, "the dict is empty").field("obs"));
+    };
+    let describe = |rows: &Rows| match rows.single {
+        true => "one observation without a row axis".to_owned(),
+        false => format!("{} rows", rows.count),
+    };
+    let differs =
+        |(_, rows): &&(String, Rows)| (rows.count, rows.single) != (first.count, first.single);
+    if let Some((field, rows)) = pieces.iter().find(differs) {
+        return Err(WireError::new(Code::InvalidShape, "parts of the observation differ in rows")
+            .field(field)
+            .expected(format!("{}, as in {first_field}", describe(first)))
+            .got(describe(rows)));
+    }
+    let mut values = Observations::empty(whole);
+    for row in 0..first.count {
+        for (_, piece) in pieces {
+            let size = piece.values.len() / piece.count;
+            values.extend(&piece.values, row * size..(row + 1) * size);
         }
+    }
+    Ok(Rows { values, count: first.count, single: first.single })
+}
+
+fn names(spaces: &[(String, Space)]) -> String {
+    spaces.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// One tensor against one space.
+fn read(tensor: &Tensor, space: &Space, field: &str) -> Result<Rows, WireError> {
+    let layout = Layout::of(&tensor.shape, space, field)?;
+    if tensor.is_bool() && !takes_bools(space) {
+        return Err(WireError::new(Code::InvalidDtype, "bools are no measurements")
+            .field(field)
+            .expected("f4, f2, f8, u1, i4 or i8")
+            .got(tensor.type_name()));
+    }
+    let values = match (Observations::empty(space), tensor.as_u8()) {
+        (Observations::U8(_), Some(bytes)) => Observations::U8(bytes.to_vec()),
+        (Observations::F32(_), _) if is_measured(space) => Observations::F32(tensor.to_f32()),
+        _ => {
+            let numbers = tensor.to_f64();
+            check_choices(&numbers, space, (field, layout.single))?;
+            Observations::of(space, numbers)
+        }
+    };
+    check_finite(&values, space, (field, layout.single))?;
+    let values = match layout.channels_last {
+        Some(image) => values.channels_first(image),
+        None => values,
+    };
+    Ok(Rows { values, count: layout.count, single: layout.single })
+}
+
+/// Whether any finite number is one of the space's.
+fn is_measured(space: &Space) -> bool {
+    matches!(space, Space::Box { dtype, .. } if dtype.is_float())
+}
+
+fn takes_bools(space: &Space) -> bool {
+    match space {
+        Space::Box { dtype, .. } => *dtype == super::DType::B1,
+        space => matches!(space, Space::MultiBinary { .. }),
+    }
+}
+
+/// How a tensor's shape fits a space.
+struct Layout {
+    count: usize,
+    single: bool,
+    /// The shape of images that come with their channels last.
+    channels_last: Option<[usize; 3]>,
+}
+
+impl Layout {
+    /// As Stable-Baselines3's `predict`: the space's own shape is one observation, one more leading
+    /// axis is rows; images may also have their channels last.
+    fn of(got: &[usize], space: &Space, field: &str) -> Result<Self, WireError> {
+        let shape = space.shape();
+        let fits = |shape: &[usize]| match got {
+            _ if got == shape => Some((1, true)),
+            [rows, inner @ ..] if inner == shape => Some((*rows, false)),
+            _ => None,
+        };
+        if let Some((count, single)) = fits(&shape) {
+            return Ok(Self { count, single, channels_last: None });
+        }
+        if let ([channels, height, width], true) = (&shape[..], space.is_image()) {
+            let last = [*height, *width, *channels];
+            if let Some((count, single)) = fits(&last) {
+                return Ok(Self { count, single, channels_last: Some(last) });
+            }
+        }
+        let inner: Vec<_> = shape.iter().map(ToString::to_string).collect();
+        let rows = [vec!["n".to_string()], inner].concat().join(", ");
+        Err(WireError::new(Code::InvalidShape, "the observation has another shape")
+            .field(field)
+            .expected(format!("{shape:?} for one observation, or [{rows}] for n rows"))
+            .got(format!("{got:?}")))
     }
 }
 
@@ -132,29 +193,104 @@ pub(super) fn check_count(count: usize, max_rows: usize, field: &str) -> Result<
     }
 }
 
-fn check_finite(values: &Observations, space: &Space, single: bool) -> Result<(), WireError> {
+fn check_finite(
+    values: &Observations,
+    space: &Space,
+    (field, single): (&str, bool),
+) -> Result<(), WireError> {
     let Some((at, value)) = values.first_not_finite() else { return Ok(()) };
-    let (row, element) = (at / space.size().max(1), at % space.size().max(1));
-    let field = if single { format!("obs[{element}]") } else { format!("obs[{row}][{element}]") };
     Err(WireError::new(Code::InvalidValue, "the observation is not finite")
-        .field(field)
+        .field(place(field, single, at, space.size()))
         .expected("finite numbers that fit an f32")
         .got(value.to_string()))
+}
+
+/// Whether each number is one of a space's that has only some.
+fn check_choices(
+    values: &[f64],
+    space: &Space,
+    (field, single): (&str, bool),
+) -> Result<(), WireError> {
+    let size = space.size().max(1);
+    for (at, value) in values.iter().copied().enumerate() {
+        let Some((low, high)) = choices(space, at % size) else { continue };
+        // Written so that NaN fails it.
+        let fits = value >= low && value <= high && value.fract() == 0.0;
+        if !fits {
+            return Err(WireError::new(
+                Code::InvalidValue,
+                format!("the {} space has no such value", space.name()),
+            )
+            .field(place(field, single, at, space.size()))
+            .expected(format!("an integer from {low} to {high}"))
+            .got(value.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// The least and the largest integer that element `at` may be; `None`: any finite number.
+fn choices(space: &Space, at: usize) -> Option<(f64, f64)> {
+    use super::DType::{B1, F2, F4, F8, I4, I8, U1};
+    let below = |n: u64| n.saturating_sub(1) as f64;
+    Some(match space {
+        Space::Box { dtype, .. } => match dtype {
+            U1 => (0.0, 255.0),
+            B1 => (0.0, 1.0),
+            I4 => (f64::from(i32::MIN), f64::from(i32::MAX)),
+            I8 => (i64::MIN as f64, i64::MAX as f64),
+            F2 | F4 | F8 => return None,
+        },
+        Space::Discrete { n, start } => (*start as f64, *start as f64 + below(*n)),
+        Space::MultiDiscrete { nvec } => (0.0, below(nvec.get(at).copied().unwrap_or(0))),
+        Space::MultiBinary { .. } => (0.0, 1.0),
+        Space::Dict { .. } => return None,
+    })
+}
+
+/// Where in the request: `obs` for a number of its own, else its row and element.
+fn place(field: &str, single: bool, at: usize, size: usize) -> String {
+    let (row, element) = (at / size.max(1), at % size.max(1));
+    match (single, size) {
+        (true, 1) => field.to_owned(),
+        (true, _) => format!("{field}[{element}]"),
+        (false, _) => format!("{field}[{row}][{element}]"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::space::Bound;
+    use crate::wire::{DType, space::Bound};
 
     fn space(dtype: DType, shape: &[usize]) -> Space {
         let (low, high) = (Bound::Uniform(-1.0), Bound::Uniform(1.0));
         Space::Box { dtype, shape: shape.to_vec(), low, high }
     }
 
+    fn image(shape: &[usize]) -> Space {
+        let (low, high) = (Bound::Uniform(0.0), Bound::Uniform(255.0));
+        Space::Box { dtype: DType::U1, shape: shape.to_vec(), low, high }
+    }
+
+    fn tensor(json: &str) -> Result<Tensor<'_>, WireError> {
+        Tensor::from_node(serde_json::from_str(json).unwrap(), "obs")
+    }
+
     fn rows(json: &str, space: &Space) -> Result<Rows, WireError> {
-        let tensor = Tensor::from_node(serde_json::from_str(json).unwrap(), "obs")?;
-        Rows::from_tensor(&tensor, space, 3)
+        Rows::from_tensor(&tensor(json)?, space, 3)
+    }
+
+    fn dict(parts: &[(&str, &str)]) -> Result<Rows, WireError> {
+        let spaces = vec![
+            ("view".to_string(), image(&[1, 1, 2])),
+            ("gear".to_string(), Space::Discrete { n: 5, start: 0 }),
+            ("at".to_string(), space(DType::F4, &[2])),
+        ];
+        let whole = Space::Dict { spaces: spaces.clone() };
+        let parts: Result<Vec<_>, _> =
+            parts.iter().map(|(key, json)| Ok((key.to_string(), tensor(json)?))).collect();
+        Rows::from_dict(&parts?, &spaces, &whole, 3)
     }
 
     #[test]
@@ -194,8 +330,68 @@ mod tests {
     }
 
     #[test]
-    fn bools_are_no_observations_of_a_box() {
+    fn bools_are_observations_of_bits_and_of_nothing_else() {
         let error = rows("[true, false]", &space(DType::F4, &[2])).unwrap_err();
         assert_eq!(error.code, Code::InvalidDtype);
+        let bits = rows("[true, false]", &Space::MultiBinary { shape: vec![2] }).unwrap();
+        assert_eq!(bits.values, Observations::F32(vec![1.0, 0.0]));
+    }
+
+    #[test]
+    fn images_are_bytes_with_channels_first_or_last() {
+        let first = rows("[[[1, 2, 3]], [[4, 5, 6]]]", &image(&[2, 1, 3])).unwrap();
+        let last = rows("[[[1, 4], [2, 5], [3, 6]]]", &image(&[2, 1, 3])).unwrap();
+        assert_eq!(first.values, Observations::U8(vec![1, 2, 3, 4, 5, 6]));
+        assert_eq!(last, first);
+        let several = rows("[[[[1, 4], [2, 5], [3, 6]]]]", &image(&[2, 1, 3])).unwrap();
+        assert_eq!((several.count, several.single), (1, false));
+        for pixel in ["0.5", "256", "-1"] {
+            let error = rows(&format!("[[[{pixel}]]]"), &image(&[1, 1, 1])).unwrap_err();
+            assert_eq!(error.code, Code::InvalidValue, "{pixel}");
+        }
+    }
+
+    #[test]
+    fn choices_are_those_that_the_space_has() {
+        let gears = Space::Discrete { n: 5, start: 0 };
+        assert_eq!(rows("4", &gears).unwrap().values, Observations::F32(vec![4.0]));
+        assert_eq!(rows("[4, 0]", &gears).unwrap().count, 2);
+        let pair = Space::MultiDiscrete { nvec: vec![3, 2] };
+        assert_eq!(rows("[[2, 1]]", &pair).unwrap().values, Observations::F32(vec![2.0, 1.0]));
+        for (wrong, space, field) in
+            [("5", &gears, "obs"), ("1.5", &gears, "obs"), ("[[0, 2]]", &pair, "obs[0][1]")]
+        {
+            let error = rows(wrong, space).unwrap_err();
+            assert_eq!((error.code, error.field.as_deref()), (Code::InvalidValue, Some(field)));
+        }
+    }
+
+    #[test]
+    fn a_dict_becomes_rows_in_the_spaces_order() {
+        let one = dict(&[("at", "[0.5, -1]"), ("gear", "3"), ("view", "[[[7, 9]]]")]).unwrap();
+        assert_eq!(one.values, Observations::F32(vec![7.0, 9.0, 3.0, 0.5, -1.0]));
+        assert!(one.single);
+        let two =
+            [("at", "[[1, 2], [3, 4]]"), ("gear", "[0, 1]"), ("view", "[[[[5, 6]]], [[[7, 8]]]]")];
+        let two = dict(&two).unwrap();
+        assert_eq!(
+            two.values,
+            Observations::F32(vec![5.0, 6.0, 0.0, 1.0, 2.0, 7.0, 8.0, 1.0, 3.0, 4.0])
+        );
+    }
+
+    #[test]
+    fn a_dict_that_does_not_fit_is_told_where() {
+        let (at, gear, view) = (("at", "[1, 2]"), ("gear", "1"), ("view", "[[[7, 9]]]"));
+        for (parts, code, field) in [
+            (vec![at, gear], Code::Malformed, "obs.view"),
+            (vec![at, gear, view, ("speed", "1")], Code::Malformed, "obs"),
+            (vec![at, ("gear", "[1]"), view], Code::InvalidShape, "obs.gear"),
+            (vec![at, ("gear", "9"), view], Code::InvalidValue, "obs.gear"),
+            (vec![("at", "[1]"), gear, view], Code::InvalidShape, "obs.at"),
+        ] {
+            let error = dict(&parts).unwrap_err();
+            assert_eq!((error.code, error.field.as_deref()), (code, Some(field)));
+        }
     }
 }

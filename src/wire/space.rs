@@ -46,6 +46,13 @@ impl Bound {
         }
     }
 
+    fn is_everywhere(&self, value: f64) -> bool {
+        match self {
+            Bound::Uniform(bound) => *bound == value,
+            Bound::Each(bounds) => bounds.iter().all(|bound| *bound == value),
+        }
+    }
+
     /// The bounds of `size` elements; `None` if there are others.
     pub fn expand(&self, size: usize) -> Option<Vec<f64>> {
         match self {
@@ -61,6 +68,7 @@ impl Space {
     pub fn shape(&self) -> Vec<usize> {
         match self {
             Space::Box { shape, .. } | Space::MultiBinary { shape } => shape.clone(),
+            // A dict has none of its own.
             Space::Discrete { .. } | Space::Dict { .. } => vec![],
             Space::MultiDiscrete { nvec } => vec![nvec.len()],
         }
@@ -68,7 +76,40 @@ impl Space {
 
     /// Elements of one observation or action, or `usize::MAX` if they can't be counted.
     pub fn size(&self) -> usize {
-        self.shape().into_iter().fold(1, usize::saturating_mul)
+        match self {
+            Space::Dict { spaces } => {
+                spaces.iter().fold(0, |sum, (_, space)| sum.saturating_add(space.size()))
+            }
+            space => space.shape().into_iter().fold(1, usize::saturating_mul),
+        }
+    }
+
+    /// The spaces of a dict with their keys, in order; of any other space, itself without a key.
+    pub fn pieces(&self) -> Vec<(Option<&str>, &Space)> {
+        match self {
+            Space::Dict { spaces } => {
+                spaces.iter().map(|(key, space)| (Some(key.as_str()), space)).collect()
+            }
+            space => vec![(None, space)],
+        }
+    }
+
+    /// Whether it is an image as Stable-Baselines3 knows one: three axes of u1 from 0 to 255.
+    pub fn is_image(&self) -> bool {
+        match self {
+            Space::Box { dtype: DType::U1, shape, low, high } => {
+                shape.len() == 3 && low.is_everywhere(0.0) && high.is_everywhere(255.0)
+            }
+            _ => false,
+        }
+    }
+
+    /// The number of a discrete space's first choice.
+    pub fn start(&self) -> i64 {
+        match self {
+            Space::Discrete { start, .. } => *start,
+            _ => 0,
+        }
     }
 
     /// The same for JSON, which has no infinity: there the largest number stands for it.

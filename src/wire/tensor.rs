@@ -91,6 +91,14 @@ impl<'a> Tensor<'a> {
         }
     }
 
+    /// The bytes of a u1 tensor.
+    pub fn as_u8(&self) -> Option<&[u8]> {
+        match &self.data {
+            Data::Bytes(DType::U1, bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// All elements as f32; what does not fit one becomes infinite.
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.data {

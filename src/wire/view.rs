@@ -47,7 +47,8 @@ impl Serialize for TensorView<'_> {
     }
 }
 
-/// Bytes that are written as such, and not as a list of numbers.
+/// Bytes that are written as such, and not as a list of numbers (which JSON has for them).
+#[derive(Clone, Copy, Debug)]
 pub struct Bytes<'a>(pub &'a [u8]);
 
 impl Serialize for Bytes<'_> {

@@ -12,13 +12,13 @@ use super::{pending::Pending, queue::Queue};
 use crate::{
     batch::{self, Batch},
     failure::Failure,
-    policy::{Input, Mode, Output, Policy, message},
+    policy::{Input, Mode, Output, Policy, PolicySpec, message},
     telemetry::{
         Vitals,
         tally::{Computed, DeviceError},
         traces::BatchTrace,
     },
-    wire::{Code, Observations, Space, Wants},
+    wire::{Code, Observations, Wants},
 };
 
 /// A batch that went through the policy.
@@ -112,7 +112,7 @@ fn warm_up(policy: &mut dyn Policy, max_rows: usize) -> candle_core::Result<Dura
         let mut observations = Observations::empty(space);
         observations.extend(&zeros, 0..zeros.len());
         let wants = policy.spec().wants();
-        policy.forward(&Input { observations, modes: vec![Mode::Deterministic; rows], wants })?;
+        policy.forward(&Input::new(observations, vec![Mode::Deterministic; rows], wants))?;
         slowest = slowest.max(began.elapsed());
     }
     Ok(slowest)
@@ -127,7 +127,7 @@ fn compute_all(
     while let Some(batch) = queue.next() {
         vitals.begin();
         let started = queue.now();
-        let input = assemble(&batch, &policy.spec().observation_space);
+        let input = assemble(&batch, policy.spec());
         let assembled = queue.now();
         let result = catch_unwind(AssertUnwindSafe(|| policy.forward(&input)));
         let panicked = result.is_err();
@@ -147,20 +147,48 @@ fn compute_all(
     }
 }
 
-fn assemble(batch: &Batch<Arc<Pending>>, space: &Space) -> Input {
-    let size = space.size();
-    let mut observations = Observations::empty(space);
-    let mut modes = Vec::with_capacity(batch.rows);
-    let mut wants = Wants::default();
+fn assemble(batch: &Batch<Arc<Pending>>, spec: &PolicySpec) -> Input {
+    let size = spec.observation_space.size();
+    let mut input = Input::new(
+        Observations::empty(&spec.observation_space),
+        Vec::with_capacity(batch.rows),
+        Wants::default(),
+    );
     for part in &batch.parts {
         let request = &part.item;
         let elements = part.rows.start * size..part.rows.end * size;
-        observations.extend(&request.rows.values, elements);
-        modes.extend(part.rows.clone().map(|row| match request.seed {
+        input.observations.extend(&request.rows.values, elements);
+        input.modes.extend(part.rows.clone().map(|row| match request.seed {
             Some(seed) => Mode::Sample { seed, row: row as u64 },
             None => Mode::Deterministic,
         }));
-        wants = wants.union(request.wants);
+        input.wants = input.wants.union(request.wants);
     }
-    Input { observations, modes, wants }
+    input.states = spec
+        .state_size()
+        .map(|size| gather(batch, |request| request.states.as_deref(), (size, 0.0)));
+    // Without a single mask in the batch, there is nothing to rule out.
+    let masked = batch.parts.iter().any(|part| part.item.masks.is_some());
+    let mask_size = spec.mask_size().filter(|_| masked);
+    input.masks =
+        mask_size.map(|size| gather(batch, |request| request.masks.as_deref(), (size, 1)));
+    input
+}
+
+/// `size` values of each row, or the default for requests that brought none.
+fn gather<T: Copy>(
+    batch: &Batch<Arc<Pending>>,
+    values: impl Fn(&Pending) -> Option<&[T]>,
+    (size, default): (usize, T),
+) -> Vec<T> {
+    let mut gathered = Vec::with_capacity(batch.rows * size);
+    for part in &batch.parts {
+        match values(&part.item) {
+            Some(values) => {
+                gathered.extend_from_slice(&values[part.rows.start * size..part.rows.end * size]);
+            }
+            None => gathered.resize(gathered.len() + part.rows.len() * size, default),
+        }
+    }
+    gathered
 }

@@ -108,13 +108,16 @@ impl Intake {
         let features = self.served.named.as_ref().map(|named| named.features.as_slice());
         let space = self.served.observation_space();
         let rows = request.rows(space, features, self.served.spec.max_rows)?;
+        let states = request.memory(self.served.state, rows.count)?;
+        let masks = request.mask(self.served.mask_size, &rows)?;
         let seed = match request.deterministic {
             true => None,
             false => Some(request.seed.unwrap_or_else(|| self.seeds.next_u64())),
         };
         self.count += 1;
         let (number, to) = (self.count, to.clone());
-        Ok(Pending { number, to, form, rows, seed, wants: request.wants, id: None })
+        let wants = request.wants;
+        Ok(Pending { number, to, form, rows, states, masks, seed, wants, id: None })
     }
 
     fn push(&self, pending: Pending) -> Taken {
@@ -156,15 +159,6 @@ impl Intake {
     }
 
     fn check_support(&self, request: &Request) -> Result<(), WireError> {
-        let memory = |field: &str, what: &str| {
-            Err(WireError::new(Code::Unsupported, format!("this policy {what}")).field(field))
-        };
-        if request.state {
-            return memory("state", "is not recurrent");
-        }
-        if request.mask {
-            return memory("mask", "takes no action masks");
-        }
         if matches!(request.input, Input::Named(_)) && request.wants != Wants::default() {
             return Err(WireError::new(
                 Code::Unsupported,

@@ -17,6 +17,10 @@ pub struct Pending {
     pub to: ReplyTo,
     pub form: Form,
     pub rows: Rows,
+    /// What a recurrent policy remembers of each row.
+    pub states: Option<Vec<f32>>,
+    /// The actions that each row allows.
+    pub masks: Option<Vec<u8>>,
     /// `None`: deterministic.
     pub seed: Option<u64>,
     pub wants: Wants,

@@ -12,10 +12,10 @@ use super::{
 use crate::{
     policy::{Actions, Output},
     wire::{
-        Code, Space, WireError,
+        Code, WireError,
         named::{NamedAction, NamedReply},
         reply::Reply,
-        view::{TensorView, Values},
+        view::{Bytes, TensorView, Values},
     },
 };
 
@@ -121,7 +121,12 @@ impl Responder {
                 let reply = self.named_reply(pending, &named.actions, action, timing);
                 pending.to.encoding.write(&reply)
             }
-            _ => pending.to.encoding.write(&self.reply(pending, output, timing)),
+            _ => {
+                let state = self.served.state.zip(output.state.as_deref());
+                let state = state.map(|(form, values)| form.write(values));
+                let reply = self.reply(pending, (output, state.as_deref()), timing);
+                pending.to.encoding.write(&reply)
+            }
         }
     }
 
@@ -146,7 +151,12 @@ impl Responder {
         }
     }
 
-    fn reply<'a>(&'a self, pending: &'a Pending, output: &'a Output, timing: Timing) -> Reply<'a> {
+    fn reply<'a>(
+        &'a self,
+        pending: &'a Pending,
+        (output, state): (&'a Output, Option<&'a [u8]>),
+        timing: Timing,
+    ) -> Reply<'a> {
         let space = &self.served.spec.action_space;
         let tensor = |values, inner: Vec<usize>| TensorView {
             shape: if pending.rows.single {
@@ -157,15 +167,22 @@ impl Responder {
             values,
         };
         let wants = pending.wants;
-        let floats = |values: &'a [f32], inner| tensor(Values::F4(values), inner);
-        let log_prob = wants.log_prob.then(|| floats(&output.log_prob, vec![]));
-        let probs = output.probs.as_deref().filter(|_| wants.probs);
+        let number = |values: &'a Option<Vec<f32>>, wanted: bool| {
+            let values = values.as_deref().filter(|_| wanted)?;
+            Some(tensor(Values::F4(values), vec![]))
+        };
+        let list = |values: &'a Option<Vec<f32>>, wanted: bool| {
+            let values = values.as_deref().filter(|_| wanted)?;
+            Some(tensor(Values::F4(values), vec![values.len() / pending.rows.count]))
+        };
         Reply {
             action: tensor(values(&output.action), space.shape()),
-            value: output.value.as_deref().filter(|_| wants.value).map(|v| floats(v, vec![])),
-            log_prob,
+            value: number(&output.value, wants.value),
+            log_prob: number(&output.log_prob, wants.log_prob),
             raw_action: wants.raw_action.then(|| tensor(values(&output.raw_action), space.shape())),
-            probs: probs.map(|probs| floats(probs, vec![choices(space)])),
+            probs: list(&output.probs, wants.probs),
+            q_values: list(&output.q_values, wants.q_values),
+            state: state.map(Bytes),
             seed: pending.seed,
             model_version: &self.served.spec.model_version,
             weights: &self.served.spec.weights,
@@ -182,13 +199,6 @@ fn values(actions: &Actions) -> Values<'_> {
     match actions {
         Actions::F32(values) => Values::F4(values),
         Actions::I64(values) => Values::I8(values),
-    }
-}
-
-fn choices(space: &Space) -> usize {
-    match space {
-        Space::Discrete { n, .. } => *n as usize,
-        other => other.size(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! What a worker serves, as its requests and replies need to know it.
 
 use crate::{
-    artifact::{Artifact, Verified},
+    artifact::{Artifact, Card, Verified, short_digest},
     policy::{Policy, device::Precision},
     settings::Limits,
-    wire::{Space, Spec},
+    wire::{Space, Spec, StateForm, Wants},
 };
 
 /// One model on one worker. Never changes while the worker lives.
@@ -15,7 +15,11 @@ pub struct Served {
     /// The element names of the CarlaRL form, if the card has both sides of it.
     pub named: Option<Named>,
     /// What requests may want.
-    pub wants: crate::wire::Wants,
+    pub wants: Wants,
+    /// How clients carry what a recurrent policy remembers.
+    pub state: Option<StateForm>,
+    /// Elements of a row's action mask, if the policy takes masks.
+    pub mask_size: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,8 +49,8 @@ impl Served {
             observation_features: card.observation_features.clone(),
             action_names: card.action_names.clone(),
             wants: wants.names().into_iter().map(String::from).collect(),
-            recurrent: false,
-            masked: false,
+            recurrent: policy.state_size().is_some(),
+            masked: policy.mask_size().is_some(),
             max_rows: limits.request_rows,
             max_bytes: limits.request_bytes,
             device: verified.device.clone(),
@@ -55,10 +59,17 @@ impl Served {
         };
         let named = card.observation_features.clone().zip(card.action_names.clone());
         let named = named.map(|(features, actions)| Named { features, actions });
-        Self { spec, named, wants }
+        let state = policy.state_size().map(|size| StateForm { weights: fingerprint(card), size });
+        Self { spec, named, wants, state, mask_size: policy.mask_size() }
     }
 
     pub fn observation_space(&self) -> &Space {
         &self.spec.observation_space
     }
+}
+
+/// The first 32 bits of the weights' SHA-256.
+fn fingerprint(card: &Card) -> u32 {
+    // A verified card's digests are hex.
+    u32::from_str_radix(&short_digest(card), 16).unwrap_or_default()
 }

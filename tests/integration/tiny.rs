@@ -24,13 +24,9 @@ pub fn draft() -> Draft {
             low: Bound::Each(vec![0.0, 0.0, -1.0]),
             high: Bound::Uniform(1.0),
         },
-        normalize: Some(Normalize { epsilon: 1e-8, clip: 10.0 }),
-        network: NetworkSpec {
-            activation: Activation::Tanh,
-            policy: vec![8, 8],
-            value: Some(vec![8]),
-        },
-        head: Head::DiagonalGaussian { squash: false },
+        normalize: Some(Normalize { epsilon: 1e-8, clip: 10.0, keys: None, clip_inputs: false }),
+        network: NetworkSpec::mlp(Activation::Tanh, vec![8, 8], Some(vec![8])),
+        head: Head::DiagonalGaussian { squash: false, log_std: None },
         postprocess: Postprocess::Clip,
     };
     let mut draft = draft_of("tiny", spec);
@@ -45,8 +41,8 @@ pub fn discrete_draft() -> Draft {
         observation_space: boxed(4, (f64::NEG_INFINITY, f64::INFINITY)),
         action_space: Space::Discrete { n: 3, start: 0 },
         normalize: None,
-        network: NetworkSpec { activation: Activation::Relu, policy: vec![8], value: None },
-        head: Head::Categorical,
+        network: NetworkSpec::mlp(Activation::Relu, vec![8], None),
+        head: Head::Categorical { masked: false },
         postprocess: Postprocess::Clip,
     };
     draft_of("tiny-discrete", spec)

@@ -67,7 +67,10 @@ fn what_a_card_says_must_fit_together() {
         (|c| c.policy.network.policy.push(0), &["policy.network", "width 0"]),
         (|c| normalize(c, -1.0, 10.0), &["policy.normalize", "-1"]),
         (|c| normalize(c, 1e-8, f64::NAN), &["policy.normalize", "NaN"]),
-        (|c| c.policy.head = Head::Categorical, &["policy.head", "box", "categorical"]),
+        (
+            |c| c.policy.head = Head::Categorical { masked: false },
+            &["policy.head", "box", "categorical"],
+        ),
         (|c| bound(c, 1.0, -1.0), &["policy.action_space", "low[0]", "high[0]"]),
         (
             |c| {
@@ -89,25 +92,33 @@ fn spaces_that_no_head_can_serve_are_refused() {
     let unsupported = [
         Space::MultiDiscrete { nvec: vec![2, 3] },
         Space::MultiBinary { shape: vec![4] },
-        Space::Dict { spaces: vec![] },
+        Space::Discrete { n: 4, start: 0 },
+        boxed(DType::I8, vec![3]),
     ];
     for space in unsupported {
         let name = space.name();
         let scratch = Scratch::tiny();
         scratch.edit_card(|card| {
-            card.policy.action_space = space.clone();
+            card.policy.action_space = space;
             card.action_names = None;
         });
         scratch.assert_refused(CARD_FILE, &["policy.head", name]);
-        let scratch = Scratch::tiny();
-        scratch.edit_card(|card| card.policy.observation_space = space);
-        scratch.assert_refused(CARD_FILE, &["policy.observation_space", name]);
     }
-    let scratch = Scratch::tiny();
-    scratch.edit_card(|card| card.policy.observation_space = boxed(DType::U1, vec![6]));
-    scratch.assert_refused(CARD_FILE, &["policy.observation_space", "u1"]);
-    scratch.edit_card_text("dtype: u1", "dtype: i8");
-    scratch.assert_refused(CARD_FILE, &["policy.observation_space", "i8"]);
+}
+
+#[test]
+fn dicts_without_spaces_within_dicts_and_with_a_name_twice_are_refused() {
+    let part = || boxed(DType::F4, vec![3]);
+    let inner = Space::Dict { spaces: vec![("at".into(), part())] };
+    for (spaces, said) in [
+        (vec![], "without spaces"),
+        (vec![("inner".to_string(), inner)], "policy.observation_space.inner"),
+        (vec![("at".to_string(), part()), ("at".to_string(), part())], "at is there twice"),
+    ] {
+        let scratch = Scratch::tiny();
+        scratch.edit_card(|card| card.policy.observation_space = Space::Dict { spaces });
+        scratch.assert_refused(CARD_FILE, &["policy.observation_space", said]);
+    }
 }
 
 #[test]
@@ -116,7 +127,7 @@ fn spaces_of_odd_sizes_are_refused_and_do_not_overflow() {
         let scratch = Scratch::tiny();
         scratch.edit_card(|card| {
             card.action_names = None;
-            card.policy.head = Head::Categorical;
+            card.policy.head = Head::Categorical { masked: false };
             card.policy.action_space = Space::Discrete { n, start: 0 };
         });
         scratch.assert_refused(CARD_FILE, &["policy.action_space", said]);
@@ -139,7 +150,7 @@ fn strings(names: &[&str]) -> Option<Vec<String>> {
 }
 
 fn normalize(card: &mut Card, epsilon: f64, clip: f64) {
-    card.policy.normalize = Some(Normalize { epsilon, clip });
+    card.policy.normalize = Some(Normalize { epsilon, clip, keys: None, clip_inputs: false });
 }
 
 fn bound(card: &mut Card, to_low: f64, to_high: f64) {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use candle_core::{Device, Tensor};
 
 use super::{
-    Actions, ActorCritic, Input, Mode, Output, Policy, PolicySpec, Weights,
+    Actions, Input, Mode, NeuralPolicy, Output, Policy, PolicySpec, Weights,
     device::Precision,
     spec::{Activation, Head, NetworkSpec, Postprocess},
 };
@@ -38,8 +38,8 @@ fn small_spec(activation: Activation) -> PolicySpec {
             high: Bound::Each(vec![0.5, 2.0]),
         },
         normalize: None,
-        network: NetworkSpec { activation, policy: vec![5, 4], value: Some(vec![3]) },
-        head: Head::DiagonalGaussian { squash: false },
+        network: NetworkSpec::mlp(activation, vec![5, 4], Some(vec![3])),
+        head: Head::DiagonalGaussian { squash: false, log_std: None },
         postprocess: Postprocess::Clip,
     }
 }
@@ -49,24 +49,24 @@ fn unbounded(dtype: DType, size: usize) -> Space {
     Space::Box { dtype, shape: vec![size], low, high }
 }
 
-fn policy(spec: &PolicySpec) -> ActorCritic {
+fn policy(spec: &PolicySpec) -> NeuralPolicy {
     load(spec, tiny::tensors(spec), Precision::F32)
 }
 
-fn load(spec: &PolicySpec, tensors: HashMap<String, Tensor>, precision: Precision) -> ActorCritic {
+fn load(spec: &PolicySpec, tensors: HashMap<String, Tensor>, precision: Precision) -> NeuralPolicy {
     spec.check().unwrap();
     let weights = Weights::parse(&safetensors::serialize(tensors, None).unwrap()).unwrap();
-    ActorCritic::load(spec, weights, &Device::Cpu, precision).unwrap()
+    NeuralPolicy::load(spec, weights, &Device::Cpu, precision).unwrap()
 }
 
 /// Everything that the policy has, for each row of f32 observations.
-fn run(policy: &mut ActorCritic, observations: &[f32], modes: &[Mode]) -> Output {
+fn run(policy: &mut NeuralPolicy, observations: &[f32], modes: &[Mode]) -> Output {
     run_on(policy, Observations::F32(observations.to_vec()), modes)
 }
 
-fn run_on(policy: &mut ActorCritic, observations: Observations, modes: &[Mode]) -> Output {
+fn run_on(policy: &mut NeuralPolicy, observations: Observations, modes: &[Mode]) -> Output {
     let wants = policy.spec().wants();
-    policy.forward(&Input { observations, modes: modes.to_vec(), wants }).unwrap()
+    policy.forward(&Input::new(observations, modes.to_vec(), wants)).unwrap()
 }
 
 fn floats(actions: &Actions) -> &[f32] {

@@ -51,7 +51,7 @@ fn a_mean_is_clipped_to_bounds_of_its_own() {
     // mean.clamp(low, high)
     assert_close(floats(&output.action), &[-1.0, 0.583483578, -1.0, -0.25], "action");
     // normal.log_prob(mean).sum(1)
-    assert_close(&output.log_prob, &[-2.83787706, -2.83787706], "log_prob");
+    assert_close(output.log_prob.as_ref().unwrap(), &[-2.83787706, -2.83787706], "log_prob");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_squashed_mean_is_rescaled_and_its_density_corrected() {
     let action = [-0.967152243, 1.46584185, -0.967452916, 0.433192558];
     assert_close(floats(&output.action), &action, "action");
     // (normal.log_prob(mean) - torch.log(1 - a**2 + 1e-6)).sum(1)
-    assert_close(&output.log_prob, &[-0.0579801403, -0.20421032], "log_prob");
+    assert_close(output.log_prob.as_ref().unwrap(), &[-0.0579801403, -0.20421032], "log_prob");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_sampled_action_comes_with_its_own_log_density() {
     let raw = [-3.7952962, -0.95463496, 0.60510164, -2.430341];
     assert_close(floats(&output.raw_action), &raw, "raw_action");
     // normal.log_prob(raw).sum(1)
-    assert_close(&output.log_prob, &[-4.09540566, -5.00744082], "log_prob");
+    assert_close(output.log_prob.as_ref().unwrap(), &[-4.09540566, -5.00744082], "log_prob");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_squashed_sample_comes_with_its_own_log_density() {
     let squashed = [-0.998990147, -0.74187421, 0.54066983, -0.984628654];
     assert_close(floats(&output.raw_action), &squashed, "raw_action");
     // (normal.log_prob(raw) - torch.log(1 - raw.tanh()**2 + 1e-6)).sum(1)
-    assert_close(&output.log_prob, &[2.90875161, -1.17188793], "log_prob");
+    assert_close(output.log_prob.as_ref().unwrap(), &[2.90875161, -1.17188793], "log_prob");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn categorical_probabilities_and_the_likeliest_action_are_pytorchs() {
     assert_close(output.probs.as_ref().unwrap(), &probs.concat(), "probs");
     assert_eq!(choices(&output.action), [1, 2]);
     // logits.log_softmax(1) of these two
-    assert_close(&output.log_prob, &[-1.00850517, -0.255301179], "log_prob");
+    assert_close(output.log_prob.as_ref().unwrap(), &[-1.00850517, -0.255301179], "log_prob");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_sampled_choice_comes_with_its_own_log_probability() {
         let output = run(&mut policy, &x(), &modes);
         let chosen: Vec<usize> = choices(&output.action).iter().map(|a| *a as usize).collect();
         let expected = [log_probs[0][chosen[0]], log_probs[1][chosen[1]]];
-        assert_close(&output.log_prob, &expected, &format!("seed {seed}"));
+        assert_close(output.log_prob.as_ref().unwrap(), &expected, &format!("seed {seed}"));
         seen.extend(chosen);
     }
     assert_eq!(seen, [0, 1, 2, 3].into());
@@ -197,7 +197,7 @@ fn half_precisions_stay_within_their_tolerance() {
 /// `low`, `high` and `log_std` as in the snippet.
 fn squashed_spec() -> PolicySpec {
     PolicySpec {
-        head: Head::DiagonalGaussian { squash: true },
+        head: Head::DiagonalGaussian { squash: true, log_std: None },
         postprocess: Postprocess::Rescale,
         ..small_spec(Activation::Tanh)
     }
@@ -206,15 +206,15 @@ fn squashed_spec() -> PolicySpec {
 fn categorical_spec(start: i64) -> PolicySpec {
     PolicySpec {
         action_space: Space::Discrete { n: 4, start },
-        head: Head::Categorical,
+        head: Head::Categorical { masked: false },
         ..small_spec(Activation::Tanh)
     }
 }
 
-fn normalized(dtype: DType) -> ActorCritic {
+fn normalized(dtype: DType) -> NeuralPolicy {
     let spec = PolicySpec {
         observation_space: unbounded(dtype, 3),
-        normalize: Some(Normalize { epsilon: 1e-8, clip: 2.5 }),
+        normalize: Some(Normalize { epsilon: 1e-8, clip: 2.5, keys: None, clip_inputs: false }),
         ..small_spec(Activation::Tanh)
     };
     let mut tensors = tiny::tensors(&spec);

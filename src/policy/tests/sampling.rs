@@ -72,7 +72,7 @@ const N: usize = 20_000;
 fn categorical_spec() -> PolicySpec {
     PolicySpec {
         action_space: Space::Discrete { n: 4, start: 0 },
-        head: Head::Categorical,
+        head: Head::Categorical { masked: false },
         ..small_spec(Activation::Tanh)
     }
 }

@@ -234,6 +234,7 @@ impl Mutation {
 
 fn all_finite(values: &Observations) -> bool {
     match values {
+        Observations::U8(_) => true,
         Observations::F32(values) => values.iter().all(|x| x.is_finite()),
         Observations::F64(values) => values.iter().all(|x| x.is_finite()),
     }

@@ -1,0 +1,188 @@
+//! Choices by the softmax of the network's logits.
+
+use super::{Decided, Given, finite_rows, first_maximum};
+use crate::policy::{Actions, Mode, draw::Draw};
+
+/// What stands for the logit of an action that is ruled out, as in sb3-contrib.
+const RULED_OUT: f32 = -1e8;
+
+/// One choice for each element of the action.
+pub struct Categorical {
+    /// How many actions each element chooses from.
+    pub choices: Vec<usize>,
+    /// The number of the first action.
+    pub start: i64,
+    /// Whether the elements are bits, and so floats.
+    pub bits: bool,
+}
+
+impl Categorical {
+    pub fn decide(&self, given: &Given) -> Decided {
+        let size: usize = self.choices.iter().sum();
+        let mut action = Vec::with_capacity(given.modes.len() * self.choices.len());
+        let mut log_prob = Vec::with_capacity(given.modes.len());
+        let mut probs = Vec::with_capacity(given.outputs.len());
+        for (row, mode) in given.modes.iter().enumerate() {
+            let range = row * size..(row + 1) * size;
+            let mask = given.masks.map(|masks| &masks[range.clone()]);
+            let logits = self.masked(&given.outputs[range], mask);
+            log_prob.push(self.choose(&logits, *mode, &mut action, &mut probs) as f32);
+        }
+        let action = match self.bits {
+            true => Actions::F32(action.iter().map(|bit| *bit as f32).collect()),
+            false => Actions::I64(action),
+        };
+        let decided = Decided::chosen(action, finite_rows(given.outputs, size));
+        Decided { log_prob: Some(log_prob), probs: Some(probs), ..decided }
+    }
+
+    /// Logits of one row, normalised where the mask comes in, as sb3-contrib has it.
+    fn masked(&self, logits: &[f32], mask: Option<&[u8]>) -> Vec<f32> {
+        let Some(mask) = mask else { return logits.to_vec() };
+        let mut masked = Vec::with_capacity(logits.len());
+        for range in self.ranges() {
+            let logits = &logits[range.clone()];
+            let allowed = |at: usize| {
+                if mask[range.start + at] == 0 { RULED_OUT } else { log_softmax(logits, at) }
+            };
+            masked.extend((0..logits.len()).map(allowed));
+        }
+        masked
+    }
+
+    /// Appends the row's action and its probabilities; the log-prob of the action.
+    fn choose(
+        &self,
+        logits: &[f32],
+        mode: Mode,
+        action: &mut Vec<i64>,
+        probs: &mut Vec<f32>,
+    ) -> f64 {
+        let mut draw = match mode {
+            Mode::Deterministic => None,
+            Mode::Sample { seed, row } => Some(Draw::new(seed, row)),
+        };
+        let mut log_prob = 0.0;
+        for range in self.ranges() {
+            let logits = &logits[range];
+            let row = softmax(logits);
+            let chosen = match &mut draw {
+                None => first_maximum(&row),
+                Some(draw) => sample(&row, draw.uniform()),
+            };
+            action.push(self.start + chosen as i64);
+            log_prob += f64::from(log_softmax(logits, chosen));
+            probs.extend(row);
+        }
+        log_prob
+    }
+
+    /// Where each element's logits are in a row.
+    fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        self.choices.iter().scan(0, |start, choices| {
+            let range = *start..*start + choices;
+            *start = range.end;
+            Some(range)
+        })
+    }
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let maximum = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exps: Vec<f32> = logits.iter().map(|x| (x - maximum).exp()).collect();
+    let sum: f32 = exps.iter().sum();
+    exps.iter().map(|x| x / sum).collect()
+}
+
+fn log_softmax(logits: &[f32], chosen: usize) -> f32 {
+    let maximum = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|x| f64::from(x - maximum).exp()).sum();
+    (f64::from(logits[chosen] - maximum) - sum.ln()) as f32
+}
+
+/// The action in whose share of [0, 1) `uniform` falls. Rounding may leave a sliver at the end,
+/// which belongs to the last action that can happen at all.
+fn sample(probs: &[f32], uniform: f64) -> usize {
+    let mut below = 0.0;
+    for (i, prob) in probs.iter().enumerate() {
+        below += f64::from(*prob);
+        if uniform < below {
+            return i;
+        }
+    }
+    probs.iter().rposition(|prob| *prob > 0.0).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(choices: &[usize]) -> Categorical {
+        Categorical { choices: choices.to_vec(), start: 0, bits: false }
+    }
+
+    fn decide(head: &Categorical, logits: &[f32], masks: Option<&[u8]>, modes: &[Mode]) -> Decided {
+        head.decide(&Given { outputs: logits, more: &[], masks, modes })
+    }
+
+    fn actions(decided: &Decided) -> &[i64] {
+        let Actions::I64(actions) = &decided.action else { panic!("no discrete actions") };
+        actions
+    }
+
+    #[test]
+    fn ties_go_to_the_first_action() {
+        assert_eq!(first_maximum(&softmax(&[1.0, 3.0, 3.0, 0.0])), 1);
+    }
+
+    #[test]
+    fn large_logits_do_not_overflow() {
+        assert_eq!(softmax(&[1000.0, 0.0]), [1.0, 0.0]);
+        assert_eq!(log_softmax(&[1000.0, 0.0], 1), -1000.0);
+    }
+
+    #[test]
+    fn a_draw_falls_on_no_impossible_action() {
+        let probs = [0.0, 0.5, 0.5, 0.0];
+        assert_eq!([0.0, 0.49, 0.5, 1.0 - 1e-16].map(|u| sample(&probs, u)), [1, 1, 2, 2]);
+        assert_eq!(sample(&[0.3, 0.3, 0.0], 0.99), 1);
+    }
+
+    #[test]
+    fn sampled_actions_follow_their_probabilities() {
+        let logits = [0.2f32.ln(), 0.5f32.ln(), 0.3f32.ln()];
+        let n = 20_000u64;
+        let modes: Vec<Mode> = (0..n).map(|row| Mode::Sample { seed: 5, row }).collect();
+        let decided = decide(&head(&[3]), &logits.repeat(n as usize), None, &modes);
+        for (action, probability) in [(0, 0.2), (1, 0.5), (2, 0.3)] {
+            let chosen = actions(&decided).iter().filter(|a| **a == action).count();
+            let share = chosen as f64 / n as f64;
+            let standard_error = (probability * (1.0 - probability) / n as f64).sqrt();
+            assert!((share - probability).abs() < 4.0 * standard_error, "{action}: {share}");
+        }
+    }
+
+    #[test]
+    fn what_a_mask_rules_out_is_never_chosen() {
+        let head = head(&[3, 2]);
+        let logits = [5.0, 1.0, 0.0, 0.5, 9.0];
+        let mask = [0, 1, 1, 1, 0];
+        let modes: Vec<Mode> = (0..500).map(|row| Mode::Sample { seed: 1, row }).collect();
+        let drawn = decide(&head, &logits.repeat(500), Some(&mask.repeat(500)), &modes);
+        assert!(actions(&drawn).chunks(2).all(|row| row[0] != 0 && row[1] == 0));
+        let best = decide(&head, &logits, Some(&mask), &[Mode::Deterministic]);
+        assert_eq!(actions(&best), [1, 0]);
+        let probs = best.probs.unwrap();
+        assert_eq!((probs[0], probs[4]), (0.0, 0.0));
+        // 1 against 0, and the one that is left.
+        let expected = -(1.0 + (-1.0f64).exp()).ln();
+        assert!((f64::from(best.log_prob.unwrap()[0]) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_row_that_is_no_number_is_marked_and_its_neighbour_is_not() {
+        let modes = [Mode::Deterministic; 2];
+        let decided = decide(&head(&[2]), &[f32::NAN, 1.0, 1.0, 2.0], None, &modes);
+        assert_eq!(decided.sound, [false, true]);
+    }
+}

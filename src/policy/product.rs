@@ -1,0 +1,194 @@
+//! The matrix product of the CPU: `x W^T + b`, with the weights packed once.
+//!
+//! **Batch invariance.** Each output is one chain of additions that starts at the bias and goes
+//! through the inputs in their order, with the same instruction at each step. How many rows are
+//! computed together changes neither order nor instruction, so a row gives the same bits alone and
+//! in any company. (On another machine, with other vector instructions, they may be others.)
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Columns of one panel: two vectors of AVX-512, four of AVX2, eight of NEON.
+const PANEL: usize = 32;
+
+/// Weights and bias of one layer, in panels of [`PANEL`] columns: input by input, the weights of a
+/// panel's columns side by side. The last panel is filled up with zeros.
+pub struct Packed {
+    inputs: usize,
+    outputs: usize,
+    panels: Vec<[f32; PANEL]>,
+    bias: Vec<[f32; PANEL]>,
+    arch: Arch,
+}
+
+/// Where a product finds its rows. They come in blocks, input by input, the rows of a block side by
+/// side.
+pub trait Operand {
+    fn rows(&self) -> usize;
+
+    /// Writes rows `first..first + block.len() / inputs` in that order into `block`.
+    fn gather(&self, first: usize, rows: usize, block: &mut Vec<f32>);
+}
+
+/// A matrix (rows, inputs) in C order.
+pub struct Matrix<'a> {
+    pub values: &'a [f32],
+    pub inputs: usize,
+}
+
+impl Packed {
+    /// `weight`: (outputs, inputs) in C order; `bias`: outputs.
+    pub fn new(weight: &[f32], bias: &[f32]) -> Self {
+        let outputs = bias.len();
+        let inputs = weight.len() / outputs.max(1);
+        let width = outputs.div_ceil(PANEL);
+        let mut panels = vec![[0.0; PANEL]; width * inputs];
+        for (column, weights) in weight.chunks_exact(inputs.max(1)).enumerate() {
+            let panel = &mut panels[column / PANEL * inputs..][..inputs];
+            for (row, weight) in panel.iter_mut().zip(weights) {
+                row[column % PANEL] = *weight;
+            }
+        }
+        let mut padded = vec![[0.0; PANEL]; width];
+        padded.as_flattened_mut()[..outputs].copy_from_slice(bias);
+        Self { inputs, outputs, panels, bias: padded, arch: Arch::new() }
+    }
+
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// (rows, outputs) in C order.
+    pub fn multiply(&self, x: &impl Operand) -> Vec<f32> {
+        let mut y = vec![0.0; x.rows() * self.outputs];
+        self.arch.dispatch(Product { weights: self, x, y: &mut y });
+        y
+    }
+}
+
+impl Operand for Matrix<'_> {
+    fn rows(&self) -> usize {
+        self.values.len() / self.inputs.max(1)
+    }
+
+    fn gather(&self, first: usize, rows: usize, block: &mut Vec<f32>) {
+        let values = &self.values[first * self.inputs..(first + rows) * self.inputs];
+        block.clear();
+        if rows == 1 {
+            return block.extend_from_slice(values);
+        }
+        block.resize(values.len(), 0.0);
+        for (row, values) in values.chunks_exact(self.inputs.max(1)).enumerate() {
+            for (place, value) in block[row..].iter_mut().step_by(rows).zip(values) {
+                *place = *value;
+            }
+        }
+    }
+}
+
+struct Product<'a, R> {
+    weights: &'a Packed,
+    x: &'a R,
+    y: &'a mut [f32],
+}
+
+impl<R: Operand> WithSimd for Product<'_, R> {
+    type Output = ();
+
+    /// As many accumulators as there are registers for, whatever their width.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.run::<S, 2, 12>(simd),
+            8 => self.run::<S, 4, 3>(simd),
+            4 => self.run::<S, 8, 3>(simd),
+            _ => self.run::<S, PANEL, 1>(simd),
+        }
+    }
+}
+
+impl<R: Operand> Product<'_, R> {
+    /// `V` vectors make up a panel, `MOST` rows a block; what is left goes in smaller blocks.
+    #[inline(always)]
+    fn run<S: Simd, const V: usize, const MOST: usize>(self, simd: S) {
+        let Self { weights, x, y } = self;
+        let rows = x.rows();
+        let mut block = Vec::with_capacity(MOST * weights.inputs);
+        let mut first = 0;
+        while first < rows {
+            let count = block_rows(rows - first, MOST);
+            x.gather(first, count, &mut block);
+            let y = &mut y[first * weights.outputs..(first + count) * weights.outputs];
+            match count {
+                12 => multiply_block::<S, V, 12>(simd, weights, &block, y),
+                8 => multiply_block::<S, V, 8>(simd, weights, &block, y),
+                4 => multiply_block::<S, V, 4>(simd, weights, &block, y),
+                3 => multiply_block::<S, V, 3>(simd, weights, &block, y),
+                2 => multiply_block::<S, V, 2>(simd, weights, &block, y),
+                _ => multiply_block::<S, V, 1>(simd, weights, &block, y),
+            }
+            first += count;
+        }
+    }
+}
+
+/// The largest block for which there is a kernel.
+fn block_rows(left: usize, most: usize) -> usize {
+    let fits = |rows: &usize| *rows <= left && *rows <= most;
+    [12, 8, 4, 3, 2, 1].into_iter().find(fits).unwrap_or(1)
+}
+
+/// All outputs of `R` rows.
+#[inline(always)]
+fn multiply_block<S: Simd, const V: usize, const R: usize>(
+    simd: S,
+    weights: &Packed,
+    x: &[f32],
+    y: &mut [f32],
+) {
+    let outputs = weights.outputs;
+    let panels = weights.panels.chunks_exact(weights.inputs.max(1));
+    for (at, (panel, bias)) in panels.zip(&weights.bias).enumerate() {
+        let sums: [[f32; PANEL]; R] = chains::<S, V, R>(simd, x, panel, bias);
+        let columns = at * PANEL..outputs.min((at + 1) * PANEL);
+        for (sums, y) in sums.iter().zip(y.chunks_exact_mut(outputs)) {
+            y[columns.clone()].copy_from_slice(&sums[..columns.len()]);
+        }
+    }
+}
+
+/// One panel's sums for `R` rows: each a chain over the inputs, in their order.
+#[inline(always)]
+fn chains<S: Simd, const V: usize, const R: usize>(
+    simd: S,
+    x: &[f32],
+    panel: &[[f32; PANEL]],
+    bias: &[f32; PANEL],
+) -> [[f32; PANEL]; R] {
+    let (bias, _) = S::as_simd_f32s(bias);
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    for row in &mut sums {
+        row.copy_from_slice(&bias[..V]);
+    }
+    let (x, _) = x.as_chunks::<R>();
+    for (x, weights) in x.iter().zip(panel) {
+        let (weights, _) = S::as_simd_f32s(weights);
+        let (weights, _) = weights.as_chunks::<V>();
+        let weights = &weights[0];
+        for row in 0..R {
+            let x = simd.splat_f32s(x[row]);
+            for v in 0..V {
+                sums[row][v] = simd.mul_add_e_f32s(x, weights[v], sums[row][v]);
+            }
+        }
+    }
+    let mut out = [[0.0; PANEL]; R];
+    for (out, sums) in out.iter_mut().zip(&sums) {
+        let (out, _) = S::as_mut_simd_f32s(out);
+        out.copy_from_slice(sums);
+    }
+    out
+}
