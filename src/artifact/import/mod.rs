@@ -1,0 +1,13 @@
+//! Readers of other programs' checkpoint files: PyTorch's, Stable-Baselines3's, pickles of numpy
+//! arrays and Gymnasium spaces. They execute nothing: a pickle is a program for a small machine,
+//! and this one builds inert data whatever the program says.
+//!
+//! Such files come from strangers. Whatever is in them, a reader ends soon, in bounded memory, with
+//! a value or a sentence; no length in a file is believed before it has been held against the file.
+
+pub mod error;
+pub mod pickle;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use pickle::{Pickle, Value};
