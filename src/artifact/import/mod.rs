@@ -5,9 +5,11 @@
 //! Such files come from strangers. Whatever is in them, a reader ends soon, in bounded memory, with
 //! a value or a sentence; no length in a file is believed before it has been held against the file.
 
+pub mod archive;
 pub mod error;
 pub mod pickle;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use archive::Archive;
 pub use pickle::{Pickle, Value};

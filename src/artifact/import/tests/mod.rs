@@ -1,5 +1,7 @@
 //! Real files and broken ones, read by every reader.
 
+pub mod zips;
+
 use std::{fs, path::Path};
 
 use super::{Pickle, error::ImportError};
