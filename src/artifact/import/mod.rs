@@ -6,10 +6,15 @@
 //! a value or a sentence; no length in a file is believed before it has been held against the file.
 
 pub mod archive;
+mod element;
 pub mod error;
+mod layout;
+pub mod numpy;
 pub mod pickle;
+pub mod spaces;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod vec_normalize;
 
 pub use archive::Archive;
 pub use pickle::{Pickle, Value};

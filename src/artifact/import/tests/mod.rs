@@ -1,5 +1,8 @@
 //! Real files and broken ones, read by every reader.
 
+mod arrays;
+mod normalization;
+mod spaces;
 pub mod zips;
 
 use std::{fs, path::Path};
