@@ -14,7 +14,10 @@ pub mod pickle;
 pub mod spaces;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod torch;
+pub mod torchscript;
 pub mod vec_normalize;
 
 pub use archive::Archive;
 pub use pickle::{Pickle, Value};
+pub use torch::TorchFile;
