@@ -56,9 +56,10 @@ pub fn element(value: Value<'_>) -> Result<Option<Element>> {
 
 /// A number of Python or a scalar of numpy.
 pub fn number(value: Value<'_>) -> Option<f64> {
-    value.as_f64().or_else(|| match array(value).ok()?? {
-        Array { shape, values } if shape.is_empty() => values.first().copied(),
-        _ => None,
+    value.as_f64().or_else(|| {
+        let raw = Raw::of(value).ok()??;
+        let numbers = |raw: Raw<'_>| raw.element.numbers(&raw.bytes, &raw.layout);
+        Some(raw).filter(|raw| raw.layout.shape.is_empty()).map(numbers)?.first().copied()
     })
 }
 

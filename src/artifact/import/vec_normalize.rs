@@ -9,6 +9,9 @@ use super::{
     numpy::{self, Array},
 };
 
+/// Elements of all means and variances: many keys may refer to one large array.
+const MAX_ELEMENTS: usize = 1 << 22;
+
 /// What training normalised observations with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statistics {
@@ -62,15 +65,25 @@ fn by_key(normalize: Value<'_>) -> Result<Vec<Moments>> {
     let running = normalize.require("obs_rms")?;
     let Some(entries) = running.entries() else { return Ok(vec![moments(running, None)?]) };
     let keys = normalized_keys(normalize)?;
-    let mut all = Vec::new();
+    let (mut all, mut elements) = (Vec::new(), 0_usize);
     for (key, running) in entries {
         let key =
             key.as_str().ok_or_else(|| ImportError::expected("the key of an observation", key))?;
         if keys.as_ref().is_none_or(|keys| keys.contains(&key)) {
-            all.push(moments(running, Some(key))?);
+            let moments = moments(running, Some(key))?;
+            elements = elements.saturating_add(moments.mean.values.len());
+            check_elements(elements)?;
+            all.push(moments);
         }
     }
     Ok(all)
+}
+
+fn check_elements(elements: usize) -> Result<()> {
+    match elements <= MAX_ELEMENTS {
+        true => Ok(()),
+        false => Err(ImportError::new(format!("statistics of more than {MAX_ELEMENTS} elements"))),
+    }
 }
 
 /// `None` for all: old files don't name them.

@@ -52,6 +52,15 @@ fn without_normalised_observations_there_are_no_statistics() {
 }
 
 #[test]
+fn many_keys_of_one_large_array_end() {
+    let one = running("!").replace("'!'", &format!("'{}'", "!".repeat(1 << 20)));
+    let one = one.replace("(I1\n", "(I1048576\n");
+    let rest: String = (0..5).map(|key| format!("V{key}\ng0\n")).collect();
+    let large = format!("Vnorm_obs\nI01\nVobs_rms\n}}(Va\n{one}p0\n{rest}u");
+    assert_says(read(normalize(&large).root()), &["statistics of more than"]);
+}
+
+#[test]
 fn what_is_missing_or_wrong_is_named() {
     assert_says(read(normalize("").root()), &["the attribute norm_obs is missing"]);
     assert_says(read(normalize("Vnorm_obs\nI01\n").root()), &["the attribute obs_rms is missing"]);
