@@ -7,6 +7,8 @@ mod card;
 mod create;
 mod error;
 mod golden;
+#[allow(dead_code)]
+pub(crate) mod import;
 mod load;
 pub mod store;
 #[cfg(test)]
