@@ -196,6 +196,10 @@ pub enum FormArg {
 pub enum ArtifactsCommand {
     /// Train the example lane-keeping policy and write its artifact
     Create(CreateArgs),
+    /// Make an artifact of a trained policy: Stable-Baselines3, CleanRL, RLlib, a state dict
+    Import(ImportArgs),
+    /// Hold a policy against outputs of the program that trained it: exit code 1 if they differ
+    Check(CheckArgs),
     /// Hold an artifact against its card: digests, shapes, numbers, golden outputs
     Verify(VerifyArgs),
     /// List the artifacts below a root
@@ -216,6 +220,50 @@ pub struct CreateArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Print one summary object and nothing else on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// A .zip of model.save, a bare policy, a state dict (.pth, .safetensors, .cleanrl_model), RLlib's
+    /// module_state.pkl, a folder of the CarlaRL service
+    #[arg(value_name = "SOURCE")]
+    pub source: PathBuf,
+    /// Name of the new artifact: letters, digits, - and _
+    #[arg(long)]
+    pub name: String,
+    /// Version of the new artifact, like 0.1.0
+    #[arg(long, value_parser = semver::Version::parse)]
+    pub version: semver::Version,
+    /// The statistics of VecNormalize, vec_normalize.pkl
+    #[arg(long, value_name = "FILE")]
+    pub vec_normalize: Option<PathBuf>,
+    /// What the source does not say of itself (YAML): spaces, activation, description
+    #[arg(long, value_name = "FILE")]
+    pub spec: Option<PathBuf>,
+    /// Observations to record golden outputs for (safetensors: obs, or obs.<key>), in place of
+    /// random ones
+    #[arg(long, value_name = "FILE")]
+    pub observations: Option<PathBuf>,
+    /// Artifacts root to write to
+    #[arg(long, value_name = "DIR", default_value = "artifacts")]
+    pub out: PathBuf,
+    /// Print one object and nothing else on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// Artifact folder
+    #[arg(value_name = "ARTIFACT")]
+    pub folder: PathBuf,
+    /// Observations with their outputs (safetensors: obs, or obs.<key>, and action, raw_action,
+    /// value, log_prob, q_values; episode_start and mask where the policy takes them)
+    #[arg(long, value_name = "FILE")]
+    pub reference: PathBuf,
+    /// Print one object
     #[arg(long)]
     pub json: bool,
 }

@@ -13,6 +13,8 @@ pub enum Failure {
     Defect(String),
     /// Not a failure of this command: the worker that it asked about is not well.
     Unhealthy(String),
+    /// Nor this: what it compared is not the same.
+    Different(String),
 }
 
 impl Failure {
@@ -21,8 +23,8 @@ impl Failure {
             Failure::Configuration(_) => 78,
             Failure::Unreachable(_) => 75,
             Failure::Defect(_) => 70,
-            // What container runtimes read as unhealthy.
-            Failure::Unhealthy(_) => 1,
+            // What container runtimes read as unhealthy, and diff says of files that differ.
+            Failure::Unhealthy(_) | Failure::Different(_) => 1,
         }
     }
 }
@@ -33,7 +35,8 @@ impl fmt::Display for Failure {
             Failure::Configuration(why)
             | Failure::Unreachable(why)
             | Failure::Defect(why)
-            | Failure::Unhealthy(why) => f.write_str(why),
+            | Failure::Unhealthy(why)
+            | Failure::Different(why) => f.write_str(why),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use semver::Version;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_saphyr::options::NonFiniteFloatPolicy;
 
 use super::ArtifactError;
@@ -49,13 +49,7 @@ impl Card {
     /// # Errors
     /// `file` with line and column, or the key that is wrong.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ArtifactError> {
-        // Unbounded spaces have infinite bounds. The key `n` of a discrete one is no boolean, as
-        // YAML 1.1 would have it.
-        let options = serde_saphyr::options! {
-            strict_booleans: true,
-            non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
-        };
-        let card: Card = serde_saphyr::from_str_with_options(text, options)
+        let card: Card = from_yaml(text)
             .map_err(|error| ArtifactError::new(file, format!("not a model card: {error}")))?;
         card.check().map_err(|problem| ArtifactError::new(file, problem))?;
         Ok(card)
@@ -118,4 +112,18 @@ impl Card {
             )),
         }
     }
+}
+
+/// Reads YAML as cards and specs are written.
+///
+/// # Errors
+/// With line and column.
+pub(super) fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    // Unbounded spaces have infinite bounds. The key `n` of a discrete one is no boolean, as
+    // YAML 1.1 would have it.
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
 }

@@ -106,7 +106,7 @@ pub fn read_card(folder: &Path) -> Result<Card, ArtifactError> {
     Card::parse(&text, &path)
 }
 
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ArtifactError> {
+pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ArtifactError> {
     let wrong = |error: std::io::Error| ArtifactError::new(path, error);
     // Opening a pipe would wait for its writer.
     if !path.metadata().map_err(wrong)?.is_file() {

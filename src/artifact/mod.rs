@@ -7,9 +7,9 @@ mod card;
 mod create;
 mod error;
 mod golden;
-#[allow(dead_code)]
-pub(crate) mod import;
+pub mod import;
 mod load;
+pub mod reference;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -18,4 +18,4 @@ pub use card::{CARD_FILE, Card, GOLDEN_FILE, WEIGHTS_FILE};
 pub use create::{Draft, create};
 pub use error::ArtifactError;
 pub use golden::{Deviation, Golden};
-pub use load::{Artifact, Verified, read_card, short_digest};
+pub use load::{Artifact, Verified, digest, read_card, short_digest};

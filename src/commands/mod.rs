@@ -1,10 +1,12 @@
 //! What each subcommand does. Results go to standard output, all else to standard error.
 
 pub mod artifacts;
+pub mod check;
 pub mod config;
 pub mod create;
 pub mod demo;
 pub mod fleet;
+pub mod import;
 pub mod ping;
 pub mod probe;
 mod sources;
@@ -47,6 +49,8 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::Ping(arguments) => ping::run(&arguments, out),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Artifacts(ArtifactsCommand::Create(arguments)) => create::run(&arguments, out),
+        Command::Artifacts(ArtifactsCommand::Import(arguments)) => import::run(&arguments, out),
+        Command::Artifacts(ArtifactsCommand::Check(arguments)) => check::run(&arguments, out),
     }
 }
 

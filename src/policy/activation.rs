@@ -13,6 +13,7 @@ use super::spec::Activation;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SOFTPLUS_THRESHOLD: f32 = 20.0;
+const SHRINK: f32 = 0.5;
 
 impl Activation {
     /// Of one element, on the CPU.
@@ -38,6 +39,15 @@ impl Activation {
             Activation::LogSigmoid => x.min(0.0) - (-x.abs()).exp().ln_1p(),
             Activation::Softplus => softplus(x),
             Activation::Softsign => x / (1.0 + x.abs()),
+            Activation::Softshrink => x - x.clamp(-SHRINK, SHRINK),
+            Activation::Hardshrink => {
+                if (-SHRINK..=SHRINK).contains(&x) {
+                    0.0
+                } else {
+                    x
+                }
+            }
+            Activation::Tanhshrink => x - x.tanh(),
             Activation::Hardtanh => x.clamp(-1.0, 1.0),
             Activation::Hardsigmoid => (x + 3.0).clamp(0.0, 6.0) / 6.0,
             Activation::Hardswish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
@@ -64,6 +74,9 @@ impl Activation {
             Activation::LogSigmoid => softplus_of(&x.neg()?)?.neg(),
             Activation::Softplus => softplus_of(x),
             Activation::Softsign => x / x.abs()?.affine(1.0, 1.0)?,
+            Activation::Softshrink => x - between(x, f64::from(-SHRINK), f64::from(SHRINK))?,
+            Activation::Hardshrink => x.abs()?.le(SHRINK)?.where_cond(&x.zeros_like()?, x),
+            Activation::Tanhshrink => x - x.tanh()?,
             Activation::Hardtanh => between(x, -1.0, 1.0),
             Activation::Hardsigmoid => between(&(x + 3.0)?, 0.0, 6.0)? / 6.0,
             Activation::Hardswish => x * (between(&(x + 3.0)?, 0.0, 6.0)? / 6.0)?,
@@ -120,7 +133,7 @@ mod tests {
         }
     }
 
-    const ALL: [Activation; 18] = [
+    const ALL: [Activation; 21] = [
         Activation::Identity,
         Activation::Tanh,
         Activation::Relu,
@@ -136,6 +149,9 @@ mod tests {
         Activation::LogSigmoid,
         Activation::Softplus,
         Activation::Softsign,
+        Activation::Softshrink,
+        Activation::Hardshrink,
+        Activation::Tanhshrink,
         Activation::Hardtanh,
         Activation::Hardsigmoid,
         Activation::Hardswish,

@@ -60,6 +60,9 @@ pub struct Input {
     /// Of a policy that takes masks: 1 for each allowed action of each row
     /// ([`PolicySpec::mask_size`]), 0 for others. `None`: all are allowed.
     pub masks: Option<Vec<u8>>,
+    /// Raw actions to evaluate in place of drawing or choosing any: their log-probs are what is
+    /// asked for, as of Stable-Baselines3's `evaluate_actions`. For heads that have log-probs.
+    pub raw_actions: Option<Actions>,
 }
 
 /// How a row's action comes from its distribution.
@@ -98,9 +101,9 @@ pub enum Actions {
 }
 
 impl Input {
-    /// Without a memory and without masks.
+    /// Without a memory, without masks, and with actions to be found.
     pub fn new(observations: Observations, modes: Vec<Mode>, wants: Wants) -> Self {
-        Self { observations, modes, wants, states: None, masks: None }
+        Self { observations, modes, wants, states: None, masks: None, raw_actions: None }
     }
 }
 
@@ -135,7 +138,8 @@ impl Output {
 }
 
 impl Actions {
-    fn rows(&self, rows: &Range<usize>, all: usize) -> Self {
+    /// Rows `rows` of `all` alone.
+    pub fn rows(&self, rows: &Range<usize>, all: usize) -> Self {
         match self {
             Actions::F32(values) => Actions::F32(values[scaled(rows, values.len() / all)].to_vec()),
             Actions::I64(values) => Actions::I64(values[scaled(rows, values.len() / all)].to_vec()),

@@ -107,6 +107,7 @@ impl NeuralPolicy {
             outputs: &computed.outputs,
             more: &computed.more,
             masks: input.masks.as_deref(),
+            raw_actions: input.raw_actions.as_ref(),
             modes: &input.modes,
         });
         mark_unsound(&mut sound, computed.value.as_deref());

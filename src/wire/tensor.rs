@@ -31,6 +31,11 @@ impl<'a> Tensor<'a> {
         has(b"nd") || has(b"__ndarray__") || (has(b"dtype") && (has(b"data") || has(b"shape")))
     }
 
+    /// Numbers in C order, as many as the shape says.
+    pub fn from_numbers(shape: Vec<usize>, values: Vec<f64>, kind: Kind) -> Self {
+        Self { shape, data: Data::Numbers(values, kind) }
+    }
+
     /// Reads any of the four forms. `field` is how errors name the place.
     ///
     /// # Errors

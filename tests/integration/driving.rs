@@ -25,11 +25,11 @@ fn left_road(policy: &mut dyn Policy, road_seed: u64, start_seed: u64) -> usize 
         for (i, row) in rows.chunks_exact_mut(DIM).enumerate() {
             world.observe(i).write_to(row);
         }
-        let input = Input {
-            observations: Observations::F32(rows),
-            modes: vec![Mode::Deterministic; VEHICLES],
-            wants: Wants::default(),
-        };
+        let input = Input::new(
+            Observations::F32(rows),
+            vec![Mode::Deterministic; VEHICLES],
+            Wants::default(),
+        );
         let Actions::F32(actions) = policy.forward(&input).unwrap().action else {
             panic!("the example's actions are a box")
         };

@@ -361,11 +361,11 @@ pub fn expected(observations: &[f32]) -> Vec<f32> {
     };
     let artifact = Artifact::open(&example()).unwrap();
     let mut policy = artifact.verify(Device::Cpu, Precision::F32).unwrap().policy;
-    let output = policy.forward(&Input {
-        observations: Observations::F32(observations.to_vec()),
-        modes: vec![Mode::Deterministic; observations.len() / DIM],
-        wants: Wants::default(),
-    });
+    let output = policy.forward(&Input::new(
+        Observations::F32(observations.to_vec()),
+        vec![Mode::Deterministic; observations.len() / DIM],
+        Wants::default(),
+    ));
     match output.unwrap().action {
         Actions::F32(action) => action,
         Actions::I64(_) => panic!("the example's actions are a box"),

@@ -1,23 +1,84 @@
-//! Readers of other programs' checkpoint files: PyTorch's, Stable-Baselines3's, pickles of numpy
-//! arrays and Gymnasium spaces. They execute nothing: a pickle is a program for a small machine,
-//! and this one builds inert data whatever the program says.
+//! Policies out of other programs' files: Stable-Baselines3's, CleanRL's, RLlib's, state dicts of
+//! PyTorch, and the CarlaRL service's.
 //!
-//! Such files come from strangers. Whatever is in them, a reader ends soon, in bounded memory, with
-//! a value or a sentence; no length in a file is believed before it has been held against the file.
+//! The readers execute nothing: a pickle is a program for a small machine, and this one builds inert
+//! data whatever the program says. Such files come from strangers. Whatever is in them, a reader
+//! ends soon, in bounded memory, with a value or a sentence; no length in a file is believed before
+//! it has been held against the file.
 
-pub mod archive;
+mod archive;
+mod carlarl;
+mod cleanrl;
 mod element;
-pub mod error;
+mod error;
+mod imported;
 mod layout;
-pub mod numpy;
-pub mod pickle;
-pub mod spaces;
+mod named_layers;
+mod numpy;
+mod pickle;
+mod rllib;
+mod sampled;
+mod sb3;
+mod source;
+mod spaces;
+mod spec_file;
+mod state_dict;
 #[cfg(test)]
-pub(crate) mod tests;
-pub mod torch;
-pub mod torchscript;
-pub mod vec_normalize;
+mod tests;
+mod torch;
+mod torch_nn;
+mod torchscript;
+mod vec_normalize;
+mod wrappers;
 
-pub use archive::Archive;
-pub use pickle::{Pickle, Value};
-pub use torch::TorchFile;
+pub use error::ImportError;
+pub use imported::Imported;
+pub use sampled::observations as sampled_observations;
+
+use std::path::Path;
+
+use archive::Archive;
+use error::Result;
+use pickle::{Pickle, Value};
+use spec_file::SpecFile;
+use torch::TorchFile;
+
+use super::load;
+
+/// Of one foreign file.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+const MAX_SPEC_BYTES: u64 = 1 << 20;
+
+/// Reads the policy in `source`, with the statistics and the spec that were given beside it.
+///
+/// # Errors
+/// A file is of no known kind or broken, the policy can't be rebuilt, or a field is missing.
+pub fn import(
+    source: &Path,
+    vec_normalize: Option<&Path>,
+    spec: Option<&Path>,
+) -> Result<Imported> {
+    let given = match spec {
+        Some(file) => {
+            let bytes = load::read(file, MAX_SPEC_BYTES).map_err(ImportError::new)?;
+            SpecFile::parse(&String::from_utf8_lossy(&bytes), file)?
+        }
+        None => SpecFile::default(),
+    };
+    let mut imported =
+        source::read(source, &given).map_err(|error| error.within(source.display()))?;
+    imported.describe(&given).map_err(|error| error.within("normalize of the spec"))?;
+    if let Some(file) = vec_normalize {
+        let place = |error: ImportError| error.within(file.display());
+        let pickle = Pickle::read(&read_file(file)?).map_err(place)?;
+        let statistics = vec_normalize::read(pickle.root()).map_err(place)?;
+        imported.normalize(&statistics).map_err(place)?;
+    }
+    imported.spec.check().map_err(|problem| ImportError::new(problem).within(source.display()))?;
+    imported.warnings.extend(wrappers::warnings(source, &imported, vec_normalize.is_some()));
+    Ok(imported)
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    load::read(path, MAX_FILE_BYTES).map_err(ImportError::new)
+}

@@ -6,6 +6,8 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 
+pub use recognise::{is_legacy, is_safetensors};
+
 use std::cell::Cell;
 
 use candle_core::Tensor;

@@ -11,7 +11,11 @@ impl Bernoulli {
     pub fn decide(&self, given: &Given) -> Decided {
         let probs: Vec<f32> = given.outputs.iter().map(|x| sigmoid(*x)).collect();
         let mut action = Vec::with_capacity(probs.len());
-        for (probs, mode) in probs.chunks_exact(self.size).zip(given.modes) {
+        for (row, (probs, mode)) in probs.chunks_exact(self.size).zip(given.modes).enumerate() {
+            if let Some(raw) = given.floats(row, self.size) {
+                action.extend_from_slice(raw);
+                continue;
+            }
             let mut draw = match *mode {
                 Mode::Deterministic => None,
                 Mode::Sample { seed, row } => Some(Draw::new(seed, row)),
@@ -46,6 +50,7 @@ mod tests {
             outputs: &[0.0, 2.0, -30.0],
             more: &[],
             masks: None,
+            raw_actions: None,
             modes: &[Mode::Deterministic],
         };
         let decided = Bernoulli { size: 3 }.decide(&given);

@@ -22,11 +22,11 @@ impl Categorical {
         let mut action = Vec::with_capacity(given.modes.len() * self.choices.len());
         let mut log_prob = Vec::with_capacity(given.modes.len());
         let mut probs = Vec::with_capacity(given.outputs.len());
-        for (row, mode) in given.modes.iter().enumerate() {
+        for row in 0..given.modes.len() {
             let range = row * size..(row + 1) * size;
             let mask = given.masks.map(|masks| &masks[range.clone()]);
-            let logits = self.masked(&given.outputs[range], mask);
-            log_prob.push(self.choose(&logits, *mode, &mut action, &mut probs) as f32);
+            let log_probs = self.log_probs(&given.outputs[range], mask);
+            log_prob.push(self.choose(&log_probs, (given, row), &mut action, &mut probs) as f32);
         }
         let action = match self.bits {
             true => Actions::F32(action.iter().map(|bit| *bit as f32).collect()),
@@ -36,43 +36,45 @@ impl Categorical {
         Decided { log_prob: Some(log_prob), probs: Some(probs), ..decided }
     }
 
-    /// Logits of one row, normalised where the mask comes in, as sb3-contrib has it.
-    fn masked(&self, logits: &[f32], mask: Option<&[u8]>) -> Vec<f32> {
-        let Some(mask) = mask else { return logits.to_vec() };
-        let mut masked = Vec::with_capacity(logits.len());
+    /// The logarithm of each choice's probability.
+    fn log_probs(&self, logits: &[f32], mask: Option<&[u8]>) -> Vec<f32> {
+        let mut log_probs = Vec::with_capacity(logits.len());
         for range in self.ranges() {
-            let logits = &logits[range.clone()];
-            let allowed = |at: usize| {
-                if mask[range.start + at] == 0 { RULED_OUT } else { log_softmax(logits, at) }
-            };
-            masked.extend((0..logits.len()).map(allowed));
+            let row = log_softmax(&logits[range.clone()]);
+            log_probs.extend(match mask {
+                Some(mask) => masked(&row, &mask[range]),
+                None => row,
+            });
         }
-        masked
+        log_probs
     }
 
     /// Appends the row's action and its probabilities; the log-prob of the action.
     fn choose(
         &self,
-        logits: &[f32],
-        mode: Mode,
+        log_probs: &[f32],
+        (given, row): (&Given, usize),
         action: &mut Vec<i64>,
         probs: &mut Vec<f32>,
     ) -> f64 {
-        let mut draw = match mode {
+        let mut draw = match given.modes[row] {
             Mode::Deterministic => None,
             Mode::Sample { seed, row } => Some(Draw::new(seed, row)),
         };
         let mut log_prob = 0.0;
-        for range in self.ranges() {
-            let logits = &logits[range];
-            let row = softmax(logits);
-            let chosen = match &mut draw {
-                None => first_maximum(&row),
-                Some(draw) => sample(&row, draw.uniform()),
+        for (element, range) in self.ranges().enumerate() {
+            let log_probs = &log_probs[range];
+            let row_probs = softmax(log_probs);
+            let told = given.choice(row * self.choices.len() + element);
+            let chosen = match (told, &mut draw) {
+                (Some(told), _) => usize::try_from(told - self.start).unwrap_or(usize::MAX),
+                (None, None) => first_maximum(&row_probs),
+                (None, Some(draw)) => sample(&row_probs, draw.uniform()),
             };
-            action.push(self.start + chosen as i64);
-            log_prob += f64::from(log_softmax(logits, chosen));
-            probs.extend(row);
+            action.push(self.start.saturating_add_unsigned(chosen as u64));
+            // An action that is none can't happen.
+            log_prob += log_probs.get(chosen).map_or(f64::NEG_INFINITY, |x| f64::from(*x));
+            probs.extend(row_probs);
         }
         log_prob
     }
@@ -94,10 +96,21 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
     exps.iter().map(|x| x / sum).collect()
 }
 
-fn log_softmax(logits: &[f32], chosen: usize) -> f32 {
+fn log_softmax(logits: &[f32]) -> Vec<f32> {
     let maximum = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = logits.iter().map(|x| f64::from(x - maximum).exp()).sum();
-    (f64::from(logits[chosen] - maximum) - sum.ln()) as f32
+    logits.iter().map(|x| (f64::from(x - maximum) - sum.ln()) as f32).collect()
+}
+
+/// Log-probs without what the mask rules out, normalised anew. In f32 as sb3-contrib does it: where
+/// all is ruled out, all log-probs become 0.
+fn masked(log_probs: &[f32], mask: &[u8]) -> Vec<f32> {
+    let allowed = |(x, allowed): (&f32, &u8)| if *allowed == 0 { RULED_OUT } else { *x };
+    let masked: Vec<f32> = log_probs.iter().zip(mask).map(allowed).collect();
+    let maximum = masked.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = masked.iter().map(|x| f64::from(x - maximum).exp()).sum();
+    let all = maximum + sum.ln() as f32;
+    masked.iter().map(|x| x - all).collect()
 }
 
 /// The action in whose share of [0, 1) `uniform` falls. Rounding may leave a sliver at the end,
@@ -122,7 +135,7 @@ mod tests {
     }
 
     fn decide(head: &Categorical, logits: &[f32], masks: Option<&[u8]>, modes: &[Mode]) -> Decided {
-        head.decide(&Given { outputs: logits, more: &[], masks, modes })
+        head.decide(&Given { outputs: logits, more: &[], masks, raw_actions: None, modes })
     }
 
     fn actions(decided: &Decided) -> &[i64] {
@@ -138,7 +151,7 @@ mod tests {
     #[test]
     fn large_logits_do_not_overflow() {
         assert_eq!(softmax(&[1000.0, 0.0]), [1.0, 0.0]);
-        assert_eq!(log_softmax(&[1000.0, 0.0], 1), -1000.0);
+        assert_eq!(log_softmax(&[1000.0, 0.0]), [0.0, -1000.0]);
     }
 
     #[test]

@@ -27,7 +27,10 @@ impl DiagonalGaussian {
             let mean = &given.outputs[range.clone()];
             let log_std = self.log_std_of(given.more.get(range));
             let first = raw_action.len();
-            draw(mean, &log_std, (self.squash, *mode), &mut raw_action);
+            match given.floats(row, self.size) {
+                Some(raw) => raw_action.extend_from_slice(raw),
+                None => draw(mean, &log_std, (self.squash, *mode), &mut raw_action),
+            }
             let density = log_density(mean, &log_std, &raw_action[first..], self.squash);
             log_prob.push(density as f32);
         }

@@ -56,12 +56,11 @@ impl Gsde {
         for (row, mode) in given.modes.iter().enumerate() {
             let mean = self.mean(&given.outputs[row * self.size..(row + 1) * self.size]);
             let latent = &given.more[row * latent..(row + 1) * latent];
-            let noise = self.noise(latent, *mode);
             let first = raw_action.len();
-            raw_action.extend(mean.iter().zip(noise).map(|(mean, noise)| {
-                let gaussian = f64::from(*mean) + noise;
-                if self.squash { gaussian.tanh() as f32 } else { gaussian as f32 }
-            }));
+            match given.floats(row, self.size) {
+                Some(raw) => raw_action.extend_from_slice(raw),
+                None => self.draw(&mean, latent, *mode, &mut raw_action),
+            }
             log_prob.push(self.log_density(&mean, latent, &raw_action[first..]) as f32);
         }
         let decided = Decided::continuous(raw_action, self.size, &self.bounds);
@@ -73,6 +72,14 @@ impl Gsde {
             Some(clip) => outputs.iter().map(|x| x.clamp(-clip as f32, clip as f32)).collect(),
             None => outputs.to_vec(),
         }
+    }
+
+    fn draw(&self, mean: &[f32], latent: &[f32], mode: Mode, raw_action: &mut Vec<f32>) {
+        let noise = self.noise(latent, mode);
+        raw_action.extend(mean.iter().zip(noise).map(|(mean, noise)| {
+            let gaussian = f64::from(*mean) + noise;
+            if self.squash { gaussian.tanh() as f32 } else { gaussian as f32 }
+        }));
     }
 
     fn noise(&self, latent: &[f32], mode: Mode) -> Vec<f64> {

@@ -35,7 +35,27 @@ pub struct Given<'a> {
     pub more: &'a [f32],
     /// 1 for actions that are allowed; of policies that take masks.
     pub masks: Option<&'a [u8]>,
+    /// Actions to evaluate in place of drawing any.
+    pub raw_actions: Option<&'a Actions>,
     pub modes: &'a [Mode],
+}
+
+impl<'a> Given<'a> {
+    /// The action to evaluate in row `row` of a head over floats.
+    fn floats(&self, row: usize, size: usize) -> Option<&'a [f32]> {
+        match self.raw_actions? {
+            Actions::F32(values) => values.get(row * size..(row + 1) * size),
+            Actions::I64(_) => None,
+        }
+    }
+
+    /// The same of a head over choices.
+    fn choice(&self, at: usize) -> Option<i64> {
+        match self.raw_actions? {
+            Actions::F32(values) => values.get(at).map(|x| *x as i64),
+            Actions::I64(values) => values.get(at).copied(),
+        }
+    }
 }
 
 /// What a head gives for all rows of a batch.

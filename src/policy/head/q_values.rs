@@ -58,8 +58,13 @@ mod tests {
         let n = 20_000u64;
         let modes: Vec<Mode> = (0..n).map(|row| Mode::Sample { seed: 3, row }).collect();
         let outputs = [0.0, 7.0, 1.0, 2.0].repeat(n as usize);
-        let decided =
-            head.decide(&Given { outputs: &outputs, more: &[], masks: None, modes: &modes });
+        let decided = head.decide(&Given {
+            outputs: &outputs,
+            more: &[],
+            masks: None,
+            raw_actions: None,
+            modes: &modes,
+        });
         let Actions::I64(actions) = decided.action else { panic!("no discrete actions") };
         for (action, probability) in [(0, 0.05), (1, 0.85), (2, 0.05), (3, 0.05)] {
             let share = actions.iter().filter(|a| **a == action).count() as f64 / n as f64;
@@ -73,8 +78,13 @@ mod tests {
         let head = QValues { actions: 2, start: 0, quantiles: 3, rate: 0.0 };
         let outputs = [1.0, 0.0, 1.0, 0.0, 1.0, 6.0];
         let modes = [Mode::Deterministic];
-        let decided =
-            head.decide(&Given { outputs: &outputs, more: &[], masks: None, modes: &modes });
+        let decided = head.decide(&Given {
+            outputs: &outputs,
+            more: &[],
+            masks: None,
+            raw_actions: None,
+            modes: &modes,
+        });
         assert_eq!(decided.q_values, Some(vec![1.0, 2.0]));
         assert_eq!(decided.action, Actions::I64(vec![1]));
     }

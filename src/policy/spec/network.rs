@@ -115,6 +115,10 @@ pub enum Activation {
     /// With beta 1 and threshold 20.
     Softplus,
     Softsign,
+    /// With lambda 0.5, as the next one.
+    Softshrink,
+    Hardshrink,
+    Tanhshrink,
     /// From -1 to 1.
     Hardtanh,
     Hardsigmoid,

@@ -35,9 +35,9 @@ impl<'b> Machine<'b> {
         }
     }
 
-    /// The nodes, and how many bytes they took.
-    pub fn finish(self) -> (Arena, usize) {
-        (self.arena, self.input.position())
+    /// The nodes.
+    pub fn finish(self) -> Arena {
+        self.arena
     }
 
     /// Makes a node and puts it on the stack.

@@ -48,7 +48,6 @@ pub const MAX_TEXT: usize = 1 << 27;
 pub struct Pickle {
     arena: Arena,
     root: Id,
-    consumed: usize,
 }
 
 impl Pickle {
@@ -59,18 +58,12 @@ impl Pickle {
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let mut machine = Machine::new(Input::new(bytes));
         let root = machine.run()?;
-        let (arena, consumed) = machine.finish();
-        Ok(Self { arena, root, consumed })
+        Ok(Self { arena: machine.finish(), root })
     }
 
     /// The value that the pickle is of.
     pub fn root(&self) -> Value<'_> {
         self.value(self.root)
-    }
-
-    /// How many bytes it took.
-    pub fn consumed(&self) -> usize {
-        self.consumed
     }
 
     fn value(&self, id: Id) -> Value<'_> {

@@ -29,13 +29,14 @@ pub fn check(bytes: &[u8]) -> Result<()> {
     Err(ImportError::new(format!("expected a zip archive by torch.save, got {what}")))
 }
 
-fn is_legacy(bytes: &[u8]) -> bool {
+/// PyTorch's format from before 1.6.
+pub fn is_legacy(bytes: &[u8]) -> bool {
     let after_protocol = if bytes.first() == Some(&0x80) { bytes.get(2..) } else { Some(bytes) };
     after_protocol.is_some_and(|bytes| bytes.starts_with(LEGACY_MAGIC))
 }
 
 /// A header's length in eight bytes, then JSON.
-fn is_safetensors(bytes: &[u8]) -> bool {
+pub fn is_safetensors(bytes: &[u8]) -> bool {
     bytes.get(8) == Some(&b'{')
 }
 

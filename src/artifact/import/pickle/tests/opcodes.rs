@@ -151,8 +151,7 @@ fn the_memo_holds_references() {
 
 #[test]
 fn what_follows_the_stop_is_left_alone() {
-    let pickle = read(b"N.more");
-    assert_eq!(pickle.consumed(), 2);
+    assert!(read(b"N.more").root().is_none());
 }
 
 #[test]
