@@ -1,28 +1,27 @@
 //! From the distribution's action to environment units, as Stable-Baselines3's `predict` does.
 
 use super::spec::Postprocess;
-use crate::wire::Space;
+use crate::wire::{DType, Space, space::Bound};
 
-/// The bounds of a box action, in f32 as the environment has them.
+/// The bounds of a box action, in the precision that the environment has them in.
 pub struct Bounds {
-    low: Vec<f32>,
-    high: Vec<f32>,
+    low: Vec<f64>,
+    high: Vec<f64>,
+    /// Whether the environment computes with them in f64.
+    double: bool,
     postprocess: Postprocess,
 }
 
 impl Bounds {
     /// `space` is a checked box.
     pub fn new(space: &Space, postprocess: Postprocess) -> Self {
-        let f32s = |bound: Option<Vec<f64>>| {
-            bound.unwrap_or_default().iter().map(|x| *x as f32).collect::<Vec<_>>()
-        };
+        let expand = |bound: &Bound| bound.expand(space.size()).unwrap_or_default();
         match space {
-            Space::Box { low, high, .. } => Self {
-                low: f32s(low.expand(space.size())),
-                high: f32s(high.expand(space.size())),
-                postprocess,
-            },
-            _ => Self { low: vec![], high: vec![], postprocess: Postprocess::None },
+            Space::Box { low, high, dtype, .. } => {
+                let (low, high, double) = (expand(low), expand(high), *dtype == DType::F8);
+                Self { low, high, double, postprocess }
+            }
+            _ => Self { low: vec![], high: vec![], double: false, postprocess: Postprocess::None },
         }
     }
 
@@ -31,10 +30,16 @@ impl Bounds {
         match self.postprocess {
             Postprocess::None => raw,
             // NaN stays NaN, and is then refused.
-            Postprocess::Clip => raw.clamp(self.low[element], self.high[element]),
+            Postprocess::Clip => {
+                f64::from(raw).clamp(self.low[element], self.high[element]) as f32
+            }
             Postprocess::Rescale => {
+                let share = 0.5 * (raw.clamp(-1.0, 1.0) + 1.0);
                 let (low, high) = (self.low[element], self.high[element]);
-                low + 0.5 * (raw + 1.0) * (high - low)
+                match self.double {
+                    true => (low + f64::from(share) * (high - low)) as f32,
+                    false => low as f32 + share * (high as f32 - low as f32),
+                }
             }
         }
     }
@@ -43,7 +48,6 @@ impl Bounds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{DType, space::Bound};
 
     fn bounds(low: f64, high: f64, postprocess: Postprocess) -> Bounds {
         let (low, high) = (Bound::Uniform(low), Bound::Uniform(high));
@@ -62,5 +66,6 @@ mod tests {
     fn rescaling_maps_minus_one_and_one_exactly_to_the_bounds() {
         let rescale = bounds(-2.0, 1.0, Postprocess::Rescale);
         assert_eq!([-1.0, 0.0, 1.0].map(|raw| rescale.apply(0, raw)), [-2.0, -0.5, 1.0]);
+        assert_eq!([-1.5, 7.0].map(|raw| rescale.apply(0, raw)), [-2.0, 1.0], "and no further");
     }
 }

@@ -50,7 +50,7 @@ pub enum Postprocess {
     /// Clip to the action space's bounds.
     #[default]
     Clip,
-    /// From [-1, 1] to the action space's bounds.
+    /// Clip to [-1, 1], and from there to the action space's bounds.
     Rescale,
     None,
 }
