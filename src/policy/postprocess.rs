@@ -30,9 +30,7 @@ impl Bounds {
         match self.postprocess {
             Postprocess::None => raw,
             // NaN stays NaN, and is then refused.
-            Postprocess::Clip => {
-                f64::from(raw).clamp(self.low[element], self.high[element]) as f32
-            }
+            Postprocess::Clip => f64::from(raw).clamp(self.low[element], self.high[element]) as f32,
             Postprocess::Rescale => {
                 let share = 0.5 * (raw.clamp(-1.0, 1.0) + 1.0);
                 let (low, high) = (self.low[element], self.high[element]);

@@ -14,6 +14,8 @@ const MAX_NAMED: usize = 12;
 pub struct StateDict {
     tensors: HashMap<String, Tensor>,
     taken: HashMap<String, Tensor>,
+    /// Whether layers may have been made without a bias.
+    pub biasless: bool,
 }
 
 impl StateDict {
@@ -23,7 +25,8 @@ impl StateDict {
         if tensors.is_empty() {
             return Err(ImportError::new("the state dict holds no tensors"));
         }
-        Ok(Self { tensors: tensors.into_iter().collect(), taken: HashMap::new() })
+        let tensors = tensors.into_iter().collect();
+        Ok(Self { tensors, taken: HashMap::new(), biasless: false })
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -66,11 +69,12 @@ impl StateDict {
     /// Removes a tensor that has to be there.
     ///
     /// # Errors
-    /// It is not, or holds no floats.
+    /// It is not, or holds no floats, or one that is not finite.
     pub fn take(&mut self, name: &str) -> Result<Tensor> {
         let missing = || {
             let near = self.names().into_iter().take(MAX_NAMED).collect::<Vec<_>>().join(", ");
-            ImportError::new(format!("the tensor {name} is missing; there are: {near}"))
+            let near = if near.is_empty() { "no others" } else { &near };
+            ImportError::new(format!("the tensor {name} is missing; left are {near}"))
         };
         let tensor = self.tensors.get(name).ok_or_else(missing)?.clone();
         self.tensors.remove(name);
@@ -80,7 +84,14 @@ impl StateDict {
                 tensor.dtype()
             )));
         }
-        Ok(tensor)
+        let values = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+        match values.iter().position(|x| !x.is_finite()) {
+            Some(at) => Err(ImportError::new(format!(
+                "the tensor {name} is not finite: element {at} is {}",
+                values[at]
+            ))),
+            None => Ok(tensor),
+        }
     }
 
     /// Puts a tensor under one of our names, in f32.
@@ -111,7 +122,8 @@ impl StateDict {
         Ok(tensor.dims().to_vec())
     }
 
-    /// Takes a fully connected layer of `inputs` columns; its outputs. Without a bias it gets zeros.
+    /// Takes a fully connected layer of `inputs` columns; its outputs. One that was made without a
+    /// bias gets zeros.
     ///
     /// # Errors
     /// It is missing, or of another shape.
@@ -133,7 +145,7 @@ impl StateDict {
     }
 
     fn bias(&mut self, name: &str, outputs: usize) -> Result<Tensor> {
-        if !self.has(name) {
+        if self.biasless && !self.has(name) {
             return Ok(Tensor::zeros(outputs, DType::F32, &Device::Cpu)?);
         }
         let bias = self.take(name)?;

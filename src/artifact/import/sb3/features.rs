@@ -10,24 +10,18 @@ use crate::{
     wire::Space,
 };
 
-/// The classes that can be rebuilt.
-const MODULE: &str = "stable_baselines3.common.torch_layers";
-const CLASSES: [&str; 3] = ["FlattenExtractor", "NatureCNN", "CombinedExtractor"];
 /// Kernel and stride of NatureCNN's convolutions (Mnih et al. 2015).
 const NATURE: [(usize, usize); 3] = [(8, 4), (4, 2), (3, 1)];
 
 /// # Errors
 /// The extractor is a class of somebody's own; its keys are named.
 pub fn check_class(settings: &Settings, state_dict: &StateDict) -> Result<()> {
-    let Some((module, name)) = &settings.features_extractor else { return Ok(()) };
-    if module == MODULE && CLASSES.contains(&name.as_str()) {
-        return Ok(());
-    }
+    let Some(class) = &settings.own_extractor else { return Ok(()) };
     let keys = state_dict.names().into_iter().filter(|name| name.contains("features_extractor."));
     let keys = keys.take(8).collect::<Vec<_>>().join(", ");
+    let keys = if keys.is_empty() { "it has no weights" } else { &keys };
     Err(ImportError::new(format!(
-        "the features extractor {module}.{name} is a class of your own and can't be rebuilt from its weights ({})",
-        if keys.is_empty() { "it has none" } else { &keys }
+        "the features extractor is a class of your own ({class}), which can't be rebuilt from its weights: {keys}. docs/import.md says how to bring such a policy"
     )))
 }
 

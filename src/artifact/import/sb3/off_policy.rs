@@ -114,6 +114,7 @@ pub fn take_deterministic(checkpoint: &mut Checkpoint) -> Result<PolicySpec> {
 /// Layers are missing or of other shapes.
 pub fn take_ars(checkpoint: &mut Checkpoint, linear: bool) -> Result<PolicySpec> {
     let width = features::encoded_size(&checkpoint.observation_space);
+    checkpoint.state_dict.biasless = true;
     let (hidden, _) = checkpoint.state_dict.branch("action_net", ("policy", "action"), width)?;
     let squash = checkpoint.settings.squash_output.unwrap_or(!linear);
     let head = match (&checkpoint.action_space, squash) {

@@ -15,8 +15,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Settings {
     pub activation: Option<Activation>,
-    /// Module and name of the class.
-    pub features_extractor: Option<(String, String)>,
+    /// A class of features extractors that is none of Stable-Baselines3's own.
+    pub own_extractor: Option<String>,
     pub normalize_images: Option<bool>,
     pub squash_output: Option<bool>,
     pub use_sde: Option<bool>,
@@ -30,6 +30,10 @@ pub struct Settings {
 
 /// A keyword of `nn.LSTM` that changes nothing in single steps.
 const HARMLESS_LSTM: [&str; 3] = ["dropout", "bias", "batch_first"];
+
+/// The features extractors that can be rebuilt.
+const EXTRACTORS: &str = "stable_baselines3.common.torch_layers";
+const KNOWN_EXTRACTORS: [&str; 3] = ["FlattenExtractor", "NatureCNN", "CombinedExtractor"];
 
 impl Settings {
     /// Of plain values, as they stand in the JSON.
@@ -54,13 +58,16 @@ impl Settings {
     /// Of a pickled dict.
     ///
     /// # Errors
-    /// An activation that is none of `torch.nn`'s, or that this program does not have.
+    /// It is no dict, or has an activation that is none of `torch.nn`'s, or that this program does not have.
     pub fn of_pickle(dict: Value<'_>) -> Result<Self> {
+        if dict.entries().is_none() {
+            return Err(ImportError::expected("a dict", dict));
+        }
         let given = |name: &str| dict.get(name).filter(|value| !value.is_none());
         let flag = |name: &str| given(name)?.as_bool();
         let number = |name: &str| numpy::number(given(name)?);
         let activation = given("activation_fn").map(activation).transpose()?;
-        let extractor = given("features_extractor_class").map(extractor).transpose()?;
+        let extractor = given("features_extractor_class").and_then(own_extractor);
         let lstm = given("lstm_kwargs").and_then(Value::entries).unwrap_or_default();
         let lstm = lstm.into_iter().filter_map(|(key, value)| Some((key.as_str()?, value)));
         let set = |value: Value<'_>| {
@@ -69,7 +76,7 @@ impl Settings {
         let lstm = lstm.filter(|(key, value)| is_unknown(key, set(*value)));
         Ok(Self {
             activation,
-            features_extractor: extractor,
+            own_extractor: extractor,
             normalize_images: flag("normalize_images"),
             squash_output: flag("squash_output"),
             use_sde: flag("use_sde"),
@@ -90,14 +97,12 @@ fn is_set(value: &Json) -> bool {
     !matches!(value, Json::Null | Json::Bool(false)) && value.as_i64() != Some(0)
 }
 
-fn extractor(value: Value<'_>) -> Result<(String, String)> {
-    let (module, name) = value.global().ok_or_else(|| {
-        ImportError::new(format!(
-            "features_extractor_class is {}: a class of your own can't be rebuilt from its weights",
-            value.describe()
-        ))
-    })?;
-    Ok((module.to_owned(), name.to_owned()))
+fn own_extractor(value: Value<'_>) -> Option<String> {
+    match value.global() {
+        Some((EXTRACTORS, name)) if KNOWN_EXTRACTORS.contains(&name) => None,
+        Some((module, name)) => Some(format!("{module}.{name}")),
+        None => Some(value.describe()),
+    }
 }
 
 fn activation(value: Value<'_>) -> Result<Activation> {
