@@ -12,6 +12,8 @@ mod driving;
 mod errors;
 mod gate;
 mod http;
+mod importing;
+mod invariance;
 mod leaving;
 mod lifecycle;
 mod logs;
