@@ -202,3 +202,39 @@ impl Operand for Windows<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tiny::wave;
+    use candle_core::Device;
+
+    #[test]
+    fn convolutions_agree_with_candle_over_odd_shapes_strides_and_borders() {
+        for (image, channels, kernel, stride, padding) in [
+            ([1, 1, 1], 1, 1, 1, 0),
+            ([3, 9, 7], 5, 3, 2, 0),
+            ([2, 8, 11], 33, 3, 1, 1),
+            ([4, 20, 20], 8, 8, 4, 2),
+        ] {
+            let convolution = Convolution { channels, kernel, stride, padding };
+            let to = convolution.shape(image).unwrap();
+            let window = Window { from: image, to, convolution };
+            let weight = wave(10, &[channels, image[0], kernel, kernel]);
+            let bias = wave(50, &[channels]);
+            let flat = |tensor: &Tensor| -> Vec<f32> {
+                tensor.flatten_all().unwrap().to_vec1().unwrap()
+            };
+            let packed = Packed::new(&flat(&weight), &flat(&bias));
+            let cpu = Conv { window, kernel: Kernel::Cpu { packed, precision: Precision::F32 } };
+            let bias = bias.reshape((1, channels, 1, 1)).unwrap();
+            let device = Conv { window, kernel: Kernel::Device { weight, bias } };
+            let x = wave(900, &[3, image[0], image[1], image[2]]).to_device(&Device::Cpu).unwrap();
+            let (got, expected) = (cpu.forward(&x).unwrap(), device.forward(&x).unwrap());
+            assert_eq!(got.dims(), expected.dims());
+            for (got, expected) in flat(&got).iter().zip(flat(&expected)) {
+                assert!((got - expected).abs() <= 2e-5, "{convolution:?}: {got} {expected}");
+            }
+        }
+    }
+}

@@ -9,6 +9,8 @@ mod deterministic;
 mod gaussian;
 mod gsde;
 mod q_values;
+#[cfg(test)]
+mod tests;
 
 use candle_core::{Result, Tensor};
 
