@@ -222,9 +222,8 @@ mod tests {
             let window = Window { from: image, to, convolution };
             let weight = wave(10, &[channels, image[0], kernel, kernel]);
             let bias = wave(50, &[channels]);
-            let flat = |tensor: &Tensor| -> Vec<f32> {
-                tensor.flatten_all().unwrap().to_vec1().unwrap()
-            };
+            let flat =
+                |tensor: &Tensor| -> Vec<f32> { tensor.flatten_all().unwrap().to_vec1().unwrap() };
             let packed = Packed::new(&flat(&weight), &flat(&bias));
             let cpu = Conv { window, kernel: Kernel::Cpu { packed, precision: Precision::F32 } };
             let bias = bias.reshape((1, channels, 1, 1)).unwrap();
