@@ -242,7 +242,7 @@ pub struct ImportArgs {
     /// What the source does not say of itself (YAML): spaces, activation, description
     #[arg(long, value_name = "FILE")]
     pub spec: Option<PathBuf>,
-    /// Observations to record golden outputs for (safetensors: obs, or obs.<key>), in place of
+    /// Observations to record golden outputs for (safetensors: obs, or obs.KEY), in place of
     /// random ones
     #[arg(long, value_name = "FILE")]
     pub observations: Option<PathBuf>,
@@ -259,7 +259,7 @@ pub struct CheckArgs {
     /// Artifact folder
     #[arg(value_name = "ARTIFACT")]
     pub folder: PathBuf,
-    /// Observations with their outputs (safetensors: obs, or obs.<key>, and action, raw_action,
+    /// Observations with their outputs (safetensors: obs, or obs.KEY, and action, raw_action,
     /// value, log_prob, q_values; episode_start and mask where the policy takes them)
     #[arg(long, value_name = "FILE")]
     pub reference: PathBuf,

@@ -159,8 +159,15 @@ impl Sequential {
 /// standard deviation; sensors are clipped before.
 struct Normalization {
     features: Vec<String>,
-    /// Mean, standard deviation and range of each element.
-    elements: Vec<(f64, f64, (f64, f64))>,
+    elements: Vec<Element>,
+}
+
+#[derive(Clone, Copy)]
+struct Element {
+    mean: f64,
+    std: f64,
+    low: f64,
+    high: f64,
 }
 
 impl Normalization {
@@ -185,22 +192,22 @@ impl Normalization {
     }
 
     fn put(&self, state_dict: &mut StateDict) -> Result<()> {
-        let mut put = |name: &str, of: fn(&(f64, f64, (f64, f64))) -> f64| -> Result<()> {
+        let mut put = |name: &str, of: fn(&Element) -> f64| {
             let values: Vec<f64> = self.elements.iter().map(of).collect();
             state_dict.put_statistics(&format!("observation.{name}"), values)
         };
-        put("mean", |(mean, ..)| *mean)?;
-        put("var", |(_, std, _)| std * std)?;
-        put("low", |(.., (low, _))| *low)?;
-        put("high", |(.., (_, high))| *high)
+        put("mean", |element| element.mean)?;
+        put("var", |element| element.std * element.std)?;
+        put("low", |element| element.low)?;
+        put("high", |element| element.high)
     }
 }
 
-/// Mean, standard deviation and range of a feature. What is not normalised has 0 and 1.
-fn element(preprocessor: Value<'_>, name: &str) -> Result<(f64, f64, (f64, f64))> {
+/// What is done to a feature. One that is not normalised has mean 0 and standard deviation 1.
+fn element(preprocessor: Value<'_>, name: &str) -> Result<Element> {
     let is_sensor = name == SENSORS;
     let range = preprocessor.attribute("sensor_clip_range").filter(|_| is_sensor);
-    let range = match range.and_then(Value::elements).as_deref() {
+    let (low, high) = match range.and_then(Value::elements).as_deref() {
         Some([low, high]) => (number(*low, name)?, number(*high, name)?),
         _ => (f64::from(f32::MIN), f64::from(f32::MAX)),
     };
@@ -208,13 +215,13 @@ fn element(preprocessor: Value<'_>, name: &str) -> Result<(f64, f64, (f64, f64))
     let on = preprocessor.attribute(&format!("normalize_{name}")).and_then(Value::as_bool);
     let Some(stats) = preprocessor.attribute(&format!("{stem}_stats")).filter(|_| on == Some(true))
     else {
-        return Ok((0.0, 1.0, range));
+        return Ok(Element { mean: 0.0, std: 1.0, low, high });
     };
     let part = |what: &str| {
         let missing = || ImportError::new(format!("{stem}_stats has no {what}"));
         number(stats.get(what).ok_or_else(missing)?, name)
     };
-    Ok((part("mean")?, part("std")?, range))
+    Ok(Element { mean: part("mean")?, std: part("std")?, low, high })
 }
 
 fn number(value: Value<'_>, of: &str) -> Result<f64> {

@@ -57,15 +57,28 @@ fn read_folder(folder: &Path, given: &SpecFile) -> Result<Imported> {
 fn read_archive(bytes: &[u8], given: &SpecFile) -> Result<Imported> {
     let mut archive = Archive::open(bytes)?;
     if Checkpoint::is_zip(&archive) {
-        return sb3::import(Checkpoint::of_zip(&mut archive)?);
+        return whole(Checkpoint::of_zip(&mut archive)?, given);
     }
     read_torch(&TorchFile::open(bytes)?, given)
+}
+
+/// A checkpoint that says all of itself.
+fn whole(checkpoint: Checkpoint, given: &SpecFile) -> Result<Imported> {
+    let mut imported = sb3::import(checkpoint)?;
+    let repeated = given.repeated();
+    if !repeated.is_empty() {
+        imported.warnings.push(format!(
+            "{} of the spec: not used, the checkpoint says it itself",
+            repeated.join(", ")
+        ));
+    }
+    Ok(imported)
 }
 
 fn read_torch(file: &TorchFile, given: &SpecFile) -> Result<Imported> {
     let root = file.root();
     if Checkpoint::is_bare(root) {
-        return sb3::import(Checkpoint::of_bare(file)?);
+        return whole(Checkpoint::of_bare(file)?, given);
     }
     if root.get("model_weights").is_some() {
         return Err(ImportError::new(

@@ -64,6 +64,22 @@ impl SpecFile {
         })
     }
 
+    /// The fields that say what a whole checkpoint says of itself.
+    pub fn repeated(&self) -> Vec<&'static str> {
+        [
+            ("observation_space", self.observation_space.is_some()),
+            ("action_space", self.action_space.is_some()),
+            ("activation", self.activation.is_some()),
+            ("postprocess", self.postprocess.is_some()),
+            ("head", self.head.is_some()),
+            ("scale_images", self.scale_images.is_some()),
+            ("layers", self.layers.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, given)| given.then_some(name))
+        .collect()
+    }
+
     /// # Errors
     /// It is missing.
     pub fn observation_space(&self) -> Result<Space> {

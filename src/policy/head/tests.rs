@@ -19,10 +19,10 @@ fn squashed_normal_samples_are_tanh_of_normal_ones() {
     let log_stds = [-0.5, 0.3];
     let decided = head.decide(&given(&MEANS, &log_stds));
     let raw = floats(&decided.raw_action);
-    for element in 0..2 {
-        let std = f64::from(log_stds[element]).exp();
+    for (element, (mean, log_std)) in MEANS.iter().zip(log_stds).enumerate() {
+        let std = f64::from(log_std).exp();
         let z = raw.iter().skip(element).step_by(2);
-        let z = z.map(|a| (f64::from(*a).atanh() - f64::from(MEANS[element])) / std);
+        let z = z.map(|a| (f64::from(*a).atanh() - f64::from(*mean)) / std);
         assert_normal(z.collect());
     }
 }
@@ -35,12 +35,12 @@ fn state_dependent_noise_is_normal_with_the_variance_of_its_latent_vector() {
         let head = Gsde { deviation: deviation.clone(), size: 2, squash, clip_mean: None, bounds };
         let decided = head.decide(&given(&MEANS, &LATENT));
         let raw = floats(&decided.raw_action);
-        for element in 0..2 {
+        for (element, mean) in MEANS.iter().enumerate() {
             let terms = LATENT.iter().zip(deviation.iter().skip(element).step_by(2));
             let variance: f64 = terms.map(|(x, std)| (f64::from(*x) * std).powi(2)).sum();
             let z = raw.iter().skip(element).step_by(2).map(|a| {
                 let gaussian = if squash { f64::from(*a).atanh() } else { f64::from(*a) };
-                (gaussian - f64::from(MEANS[element])) / variance.sqrt()
+                (gaussian - f64::from(*mean)) / variance.sqrt()
             });
             assert_normal(z.collect());
         }

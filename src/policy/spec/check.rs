@@ -61,7 +61,7 @@ impl PolicySpec {
             {
                 Err(format!("policy.head.log_std: from {} to {}", range.low, range.high))
             }
-            Head::Gsde { clip_mean: Some(clip), .. } if !(*clip > 0.0) => {
+            Head::Gsde { clip_mean: Some(clip), .. } if *clip <= 0.0 || clip.is_nan() => {
                 Err(format!("policy.head.clip_mean: {clip}, expected more than 0"))
             }
             _ => Ok(()),
@@ -101,7 +101,7 @@ impl PolicySpec {
             }
         }
         match network.batch_renorm {
-            Some(epsilon) if !(epsilon > 0.0) => {
+            Some(epsilon) if epsilon <= 0.0 || epsilon.is_nan() => {
                 Err(format!("policy.network.batch_renorm: epsilon {epsilon} must be positive"))
             }
             _ => Ok(()),

@@ -96,17 +96,15 @@ pub fn nature_layers(
     for (i, (kernel, stride)) in NATURE.into_iter().enumerate() {
         let from = format!("{convolutions}.{}", 2 * i);
         let shape = state_dict.shape(&format!("{from}.weight")).map(<[usize]>::to_vec);
-        let Some([channels, got, k, l]) = shape.as_deref().and_then(|s| s.as_array::<4>()) else {
-            return Err(not_nature(&from, shape));
+        let channels = match shape.as_deref() {
+            Some([channels, got, k, l]) if (*got, *k, *l) == (inputs, kernel, kernel) => *channels,
+            _ => return Err(not_nature(&from, shape)),
         };
-        if (*got, *k, *l) != (inputs, kernel, kernel) {
-            return Err(not_nature(&from, shape));
-        }
         let to = format!("{to}.conv.{i}");
         state_dict.rename_one(&format!("{from}.weight"), &format!("{to}.weight"))?;
         state_dict.rename_one(&format!("{from}.bias"), &format!("{to}.bias"))?;
-        network.convolutions.push(Convolution { channels: *channels, kernel, stride, padding: 0 });
-        inputs = *channels;
+        network.convolutions.push(Convolution { channels, kernel, stride, padding: 0 });
+        inputs = channels;
     }
     let shapes = network.shapes(image).map_err(ImportError::new)?;
     let flat = shapes.last().map_or(0, |shape| shape.iter().product());
