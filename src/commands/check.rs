@@ -11,7 +11,7 @@ use super::artifacts::{configuration, written};
 use crate::{
     artifact::{
         Artifact,
-        reference::{BATCHES, Compared, Comparison, Reference},
+        reference::{Compared, Comparison, Reference},
     },
     cli::CheckArgs,
     failure::Failure,
@@ -52,17 +52,17 @@ fn table(comparison: &Comparison, out: &mut impl Write) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "{:<12} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}  within 1e-5 + 1e-5 x",
-        "output", "elements", "1", "2", "3", "all", "relative"
+        "{:<12} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}  within 1e-5 + 1e-5 |x|",
+        "output", "elements", "1", "2", "3", "all", "of allowed"
     )?;
     for output in &comparison.outputs {
         let [one, two, three, all] = output.worst;
         writeln!(
             out,
-            "{:<12} {:>9} {one:>9.1e} {two:>9.1e} {three:>9.1e} {all:>9.1e} {:>10.1e}  {}",
+            "{:<12} {:>9} {one:>9.1e} {two:>9.1e} {three:>9.1e} {all:>9.1e} {:>10.3}  {}",
             output.name,
             output.elements,
-            output.worst_relative,
+            output.of_tolerance,
             verdict(output)
         )?;
     }
@@ -80,7 +80,7 @@ fn verdict(output: &Compared) -> String {
     };
     match output.outside {
         0 => format!("yes{ties}"),
-        outside => format!("no: {outside} of {}{ties}", output.elements * BATCHES.len()),
+        outside => format!("no: {outside} of {}{ties}", output.elements),
     }
 }
 
@@ -94,7 +94,7 @@ fn object(comparison: &Comparison) -> serde_json::Value {
                 "name": output.name,
                 "elements": output.elements,
                 "worst": {"1": one, "2": two, "3": three, "all": all},
-                "worst_relative": output.worst_relative,
+                "of_tolerance": output.of_tolerance,
                 "ties": output.ties,
                 "outside": output.outside,
                 "first": output.first,

@@ -85,12 +85,7 @@ impl Operand for Matrix<'_> {
         if rows == 1 {
             return block.extend_from_slice(values);
         }
-        block.resize(values.len(), 0.0);
-        for (row, values) in values.chunks_exact(self.inputs.max(1)).enumerate() {
-            for (place, value) in block[row..].iter_mut().step_by(rows).zip(values) {
-                *place = *value;
-            }
-        }
+        block.extend((0..self.inputs).flat_map(|k| values[k..].iter().step_by(self.inputs)));
     }
 }
 

@@ -189,7 +189,10 @@ impl<'a> Request<'a> {
         let values = tensor.to_f64();
         match values.iter().position(|x| *x != 0.0 && *x != 1.0) {
             Some(at) => Err(WireError::new(Code::InvalidValue, "a mask says yes or no")
-                .field(format!("mask[{at}]"))
+                .field(match rows.single {
+                    true => format!("mask[{at}]"),
+                    false => format!("mask[{}][{}]", at / size, at % size),
+                })
                 .expected("0 or 1")
                 .got(values[at].to_string())),
             None => Ok(Some(values.iter().map(|x| u8::from(*x == 1.0)).collect())),
@@ -198,19 +201,23 @@ impl<'a> Request<'a> {
 
     /// One for each of `rows` rows; none at all if nothing was said.
     fn episode_starts(&self, rows: usize) -> Result<Vec<bool>, WireError> {
-        let starts: Vec<bool> = match &self.episode_start {
+        let starts: Vec<f64> = match &self.episode_start {
             None => return Ok(vec![]),
-            Some(Node::Bytes(bytes)) => bytes.iter().map(|byte| *byte != 0).collect(),
-            Some(Node::Array(Array { shape, values, .. })) if shape.len() == 1 => {
-                values.iter().map(|value| *value != 0.0).collect()
-            }
-            Some(Node::Bool(start)) => vec![*start],
+            Some(Node::Bytes(bytes)) => bytes.iter().map(|byte| f64::from(*byte)).collect(),
+            Some(Node::Array(Array { shape, values, .. })) if shape.len() == 1 => values.clone(),
+            Some(Node::Bool(start)) => vec![f64::from(u8::from(*start))],
             other => {
                 return Err(wrong_type("episode_start", "bytes 0/1 or a list of bools", other));
             }
         };
+        if let Some(at) = starts.iter().position(|start| *start != 0.0 && *start != 1.0) {
+            return Err(WireError::new(Code::InvalidValue, "an episode starts or does not")
+                .field(format!("episode_start[{at}]"))
+                .expected("0 or 1")
+                .got(starts[at].to_string()));
+        }
         if starts.len() == rows {
-            return Ok(starts);
+            return Ok(starts.iter().map(|start| *start == 1.0).collect());
         }
         Err(WireError::new(Code::InvalidShape, "episode_start has another number of rows")
             .field("episode_start")
@@ -452,6 +459,8 @@ mod tests {
         let started = read(r#"{"obs": [1], "episode_start": [true]}"#).unwrap();
         assert_eq!(started.memory(None, 1), Ok(None));
         assert_eq!(started.memory(None, 2).unwrap_err().code, Code::InvalidShape);
+        let neither = read(r#"{"obs": [1], "episode_start": [2]}"#).unwrap();
+        assert_eq!(neither.memory(None, 1).unwrap_err().code, Code::InvalidValue);
     }
 
     #[test]

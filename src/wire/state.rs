@@ -1,14 +1,15 @@
 //! What a recurrent policy remembers of a simulator, as clients carry it from reply to request.
 //!
 //! Opaque to them, all little-endian: the bytes `CRS` and a version, the weights that it belongs to
-//! (u32, the first 8 hex digits of their SHA-256), rows (u32), numbers in a row (u32), and the
-//! numbers (f32).
+//! (u32, the first 8 hex digits of their SHA-256), rows (u32), numbers in a row (u32), a CRC-32 of the
+//! numbers, and these (f32). The sum finds states that were cut and put together from rows, which a
+//! policy would take for others.
 
 use super::error::{Code, WireError};
 
 const MAGIC: [u8; 3] = *b"CRS";
 const VERSION: u8 = 1;
-const HEADER: usize = 16;
+const HEADER: usize = 20;
 
 /// Whose state it is. States of other weights mean nothing to a policy, whatever their size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +27,12 @@ impl StateForm {
         let mut bytes = Vec::with_capacity(HEADER + 4 * values.len());
         bytes.extend(MAGIC);
         bytes.push(VERSION);
-        for number in [self.weights, rows as u32, self.size as u32] {
+        for number in [self.weights, rows as u32, self.size as u32, 0] {
             bytes.extend(number.to_le_bytes());
         }
         bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        let sum = crc32fast::hash(&bytes[HEADER..]);
+        bytes[HEADER - 4..HEADER].copy_from_slice(&sum.to_le_bytes());
         bytes
     }
 
@@ -50,7 +53,7 @@ impl StateForm {
             return Err(malformed());
         }
         let (numbers, _) = header[4..].as_chunks::<4>();
-        let [weights, got, size] = [0, 1, 2].map(|at| u32::from_le_bytes(numbers[at]));
+        let [weights, got, size, sum] = [0, 1, 2, 3].map(|at| u32::from_le_bytes(numbers[at]));
         if weights != self.weights {
             return Err(WireError::new(Code::InvalidValue, "this state is of other weights")
                 .field("state")
@@ -63,11 +66,11 @@ impl StateForm {
                 .expected(format!("{rows} (as many as rows of obs)"))
                 .got(got.to_string()));
         }
-        let (values, rest) = values.as_chunks::<4>();
-        let whole = size as usize == self.size && values.len() == rows * self.size;
-        if !whole || !rest.is_empty() {
+        let whole = size as usize == self.size && values.len() == 4 * rows * self.size;
+        if !whole || crc32fast::hash(values) != sum {
             return Err(malformed());
         }
+        let (values, _) = values.as_chunks::<4>();
         let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         match values.iter().position(|x| !x.is_finite()) {
             Some(at) => Err(WireError::new(Code::InvalidValue, "the state is not finite")
@@ -108,7 +111,7 @@ mod tests {
             assert_eq!(code(&state[..length], 2), Code::Malformed, "{length} bytes");
         }
         assert_eq!(code(&[state.clone(), vec![0]].concat(), 2), Code::Malformed);
-        for at in 0..4 {
+        for at in (0..4).chain(16..state.len()) {
             let mut changed = state.clone();
             changed[at] ^= 1;
             assert_eq!(code(&changed, 2), Code::Malformed, "byte {at}");

@@ -27,8 +27,14 @@ enum Data<'a> {
 impl<'a> Tensor<'a> {
     /// Whether a map is one of the three tensor forms (and not names to tensors).
     pub fn is_form(map: &[(Key<'_>, Node<'_>)]) -> bool {
-        let has = |name: &[u8]| map.iter().any(|(key, _)| key.bytes() == name);
-        has(b"nd") || has(b"__ndarray__") || (has(b"dtype") && (has(b"data") || has(b"shape")))
+        let names = map.iter().map(|(key, _)| std::str::from_utf8(key.bytes()).unwrap_or(""));
+        Self::is_form_of(&names.collect::<Vec<_>>())
+    }
+
+    /// The same by the map's keys.
+    pub fn is_form_of(names: &[&str]) -> bool {
+        let has = |name: &str| names.contains(&name);
+        has("nd") || has("__ndarray__") || (has("dtype") && (has("data") || has("shape")))
     }
 
     /// Numbers in C order, as many as the shape says.

@@ -41,8 +41,8 @@ struct CarlaCard {
 /// # Errors
 /// A file is missing or broken, or the network is no row of fully connected layers.
 pub fn import(folder: &Path, given: &SpecFile) -> Result<Imported> {
-    let bytes = read_file(&folder.join(MODEL))?;
     let place = |error: ImportError| error.within(MODEL);
+    let bytes = read_file(&folder.join(MODEL)).map_err(place)?;
     let file = TorchFile::open(&bytes).map_err(place)?;
     let modules = torchscript::modules(&file).map_err(place)?;
     let network = Sequential::of(&modules).map_err(place)?;
@@ -57,9 +57,9 @@ pub fn import(folder: &Path, given: &SpecFile) -> Result<Imported> {
             "the network has {outputs} outputs, expected throttle, brake and steer"
         ))));
     }
-    let preprocessor = Pickle::read(&read_file(&folder.join(PREPROCESSOR))?);
     let place = |error: ImportError| error.within(PREPROCESSOR);
-    let preprocessor = preprocessor.map_err(place)?;
+    let preprocessor = read_file(&folder.join(PREPROCESSOR)).map_err(place)?;
+    let preprocessor = Pickle::read(&preprocessor).map_err(place)?;
     let normalization = Normalization::of(preprocessor.root(), inputs).map_err(place)?;
     normalization.put(&mut state_dict)?;
     let activation = network.activation.or(given.activation).unwrap_or(Activation::Identity);
@@ -90,9 +90,9 @@ fn source(folder: &Path) -> Result<String> {
     if !path.is_file() {
         return Ok("an artifact of the CarlaRL service".into());
     }
-    let text = String::from_utf8_lossy(&read_file(&path)?).into_owned();
-    let card: CarlaCard =
-        card::from_yaml(&text).map_err(|error| ImportError::new(error).within(CARD))?;
+    let place = |error: ImportError| error.within(CARD);
+    let text = String::from_utf8_lossy(&read_file(&path).map_err(place)?).into_owned();
+    let card: CarlaCard = card::from_yaml(&text).map_err(|error| place(ImportError::new(error)))?;
     let (name, version) = (card.model_name.unwrap_or_default(), card.version.unwrap_or_default());
     Ok(format!("{name} {version} of the CarlaRL service"))
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Value;
-use crate::printable::printable;
+use crate::printable::{printable, printable_lines};
 
 /// One sentence for the person who has the file: where, what came, what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,11 @@ impl ImportError {
         Self { sentence: printable(&problem.to_string()) }
     }
 
+    /// The same with lines of ours behind it.
+    pub fn with_lines(problem: impl fmt::Display, lines: &str) -> Self {
+        Self { sentence: format!("{}\n{lines}", printable_lines(&problem.to_string())) }
+    }
+
     /// `got` is not what has to be there.
     pub fn expected(what: &str, got: Value<'_>) -> Self {
         Self::new(format!("expected {what}, got {}", got.describe()))
@@ -26,7 +31,7 @@ impl ImportError {
 
     /// The same problem, seen from further out: `policy.pth: archive/data.pkl: …`.
     pub fn within(self, place: impl fmt::Display) -> Self {
-        Self::new(format!("{place}: {}", self.sentence))
+        Self { sentence: format!("{}: {}", printable(&place.to_string()), self.sentence) }
     }
 }
 

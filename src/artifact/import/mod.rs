@@ -80,5 +80,6 @@ pub fn import(
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
-    load::read(path, MAX_FILE_BYTES).map_err(ImportError::new)
+    // Whoever asks says which file it is.
+    load::read(path, MAX_FILE_BYTES).map_err(|error| ImportError::new(error.problem))
 }

@@ -15,15 +15,18 @@ use crate::{
     wire::Space,
 };
 
+/// The line that names layers.
+const LAYERS: &str = "    layers: {policy: [fc1, fc2, out], value: [v1, v2], log_std: log_std}";
+
 /// # Errors
 /// The spec lacks a field, a layer is missing or of another shape, or tensors are left over.
 pub fn import(mut state_dict: StateDict, given: &SpecFile) -> Result<Imported> {
     let Some(layers) = &given.layers else {
         let names = state_dict.names().into_iter().take(12).collect::<Vec<_>>().join(", ");
-        return Err(ImportError::new(format!(
-            "nothing known has layers of these names: {names}. Name them in a file with --spec, the outputs last. {EXAMPLE}
-    layers: {{policy: [fc1, fc2, out], value: [v1, v2], log_std: log_std}}"
-        )));
+        let problem = format!(
+            "nothing known has layers of these names: {names}. Name them in a file with --spec, the outputs last."
+        );
+        return Err(ImportError::with_lines(problem, &format!("{EXAMPLE}\n{LAYERS}")));
     };
     let (observation_space, action_space) = (given.observation_space()?, given.action_space()?);
     let inputs = features::encoded_size(&observation_space);

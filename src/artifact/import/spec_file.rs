@@ -60,7 +60,8 @@ impl SpecFile {
     /// With line and column.
     pub fn parse(text: &str, file: &Path) -> Result<Self> {
         card::from_yaml(text).map_err(|error| {
-            ImportError::new(format!("{}: not a spec: {error}\n{EXAMPLE}", file.display()))
+            let problem = format!("{}: not a spec: {error}", file.display());
+            ImportError::with_lines(problem, EXAMPLE)
         })
     }
 
@@ -107,7 +108,6 @@ pub const EXAMPLE: &str = "A spec looks like this:
     activation: tanh";
 
 fn missing(field: &str) -> ImportError {
-    ImportError::new(format!(
-        "the file does not say its {field}: give it in a file with --spec. {EXAMPLE}"
-    ))
+    let problem = format!("the file does not say its {field}: give it in a file with --spec.");
+    ImportError::with_lines(problem, EXAMPLE)
 }

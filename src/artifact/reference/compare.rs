@@ -30,11 +30,11 @@ pub struct Compared {
     pub elements: usize,
     /// The largest absolute difference, for each of [`BATCHES`].
     pub worst: [f64; BATCHES.len()],
-    /// The largest relative one, in any batch.
-    pub worst_relative: f64,
+    /// The largest one as a share of what is allowed there, in any batch.
+    pub of_tolerance: f64,
     /// Discrete actions that differ, where the two best are as good as equal.
     pub ties: usize,
-    /// Elements outside of the tolerance, and the first of them.
+    /// Elements outside of the tolerance in any batch, and the first of them.
     pub outside: usize,
     pub first: Option<String>,
 }
@@ -170,51 +170,62 @@ fn compare(
         name: expected.name.clone(),
         elements: expected.values.len(),
         worst: [0.0; BATCHES.len()],
-        worst_relative: 0.0,
+        of_tolerance: 0.0,
         ties: 0,
         outside: 0,
         first: None,
     };
-    for (run, worst) in runs.iter().zip(0..) {
+    let mut all = Vec::with_capacity(runs.len());
+    for run in runs {
         let Some(got) = values(run, &expected.name) else {
             bail!("the reference has {}, which this policy does not give", expected.name);
         };
         if got.len() != expected.values.len() {
             bail!("{}: {} numbers, expected {}", expected.name, got.len(), expected.values.len());
         }
-        let is_choice = expected.name.ends_with("action") && is_choice(&run.action);
-        for (at, (got, expected)) in got.iter().zip(&expected.values).enumerate() {
-            let off = (got - expected).abs();
-            // Equal infinities are no difference.
-            let off = if got == expected { 0.0 } else { off };
-            if is_choice && off != 0.0 && is_tie(run, spec, at) {
-                compared.ties += 1;
-                continue;
-            }
-            compared.add(worst, at, (*got, *expected), off, is_choice);
+        all.push(got);
+    }
+    let is_choice = expected.name.ends_with("action") && is_choice(&runs[0].action);
+    for (at, expected) in expected.values.iter().enumerate() {
+        if is_choice && all[0][at] != *expected && is_tie(&runs[0], spec, at) {
+            compared.ties += 1;
+            continue;
         }
+        let got: Vec<f64> = all.iter().map(|run| run[at]).collect();
+        compared.add(at, &got, *expected, is_choice);
     }
     Ok(compared)
 }
 
 impl Compared {
-    fn add(&mut self, run: usize, at: usize, (got, expected): (f64, f64), off: f64, exact: bool) {
-        // NaN is within nothing, and larger than all.
-        let off = if off.is_nan() { f64::INFINITY } else { off };
-        self.worst[run] = self.worst[run].max(off);
-        self.worst_relative = self.worst_relative.max(off / expected.abs().max(f64::MIN_POSITIVE));
+    /// One element as each batch size gave it.
+    fn add(&mut self, at: usize, got: &[f64], expected: f64, exact: bool) {
         let allowed = if exact { 0.0 } else { TOLERANCE + TOLERANCE * expected.abs() };
-        if off > allowed {
-            self.outside += 1;
-            let batch = match BATCHES[run] {
-                0 => "all together".to_owned(),
-                batch => format!("batches of {batch}"),
-            };
-            self.first.get_or_insert_with(|| {
-                format!("{}[{at}] is {got}, expected {expected} ({batch})", self.name)
-            });
+        let mut is_outside = false;
+        for (run, got) in got.iter().enumerate() {
+            // Equal infinities are no difference; NaN is larger than all.
+            let off = if *got == expected { 0.0 } else { (got - expected).abs() };
+            let off = if off.is_nan() { f64::INFINITY } else { off };
+            self.worst[run] = self.worst[run].max(off);
+            if allowed > 0.0 {
+                self.of_tolerance = self.of_tolerance.max(off / allowed);
+            }
+            if off > allowed {
+                is_outside = true;
+                self.first.get_or_insert_with(|| told(&self.name, at, (*got, expected), run));
+            }
         }
+        self.outside += usize::from(is_outside);
     }
+}
+
+fn told(name: &str, at: usize, (got, expected): (f64, f64), run: usize) -> String {
+    let batch = match BATCHES[run] {
+        0 => "all together".to_owned(),
+        1 => "alone".to_owned(),
+        batch => format!("batches of {batch}"),
+    };
+    format!("{name}[{at}] is {got}, expected {expected} ({batch})")
 }
 
 fn values(output: &Output, name: &str) -> Option<Vec<f64>> {

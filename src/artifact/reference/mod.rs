@@ -33,6 +33,9 @@ struct Expected {
     values: Vec<f64>,
 }
 
+/// Observations of one file.
+const MAX_ROWS: usize = 1 << 24;
+
 /// Outputs that a file may hold; `scaled_action` and others of no meaning here are left alone.
 const OUTPUTS: [&str; 6] = ["action", "raw_action", "value", "log_prob", "probs", "q_values"];
 
@@ -47,7 +50,13 @@ impl Reference {
         let episode_start = Numbers::find(&file, "episode_start")?;
         let rollout = episode_start.as_ref().filter(|starts| starts.shape.len() == 2);
         let steps = rollout.map_or(1, |starts| starts.shape[0].max(1));
-        let rows = read_rows(&file, &spec.observation_space, rollout.is_some())?;
+        let rows = read_rows(&file, &spec.observation_space, rollout.is_some());
+        let rows = rows.map_err(|problem| match (spec.state_size(), &episode_start) {
+            (Some(_), None) => format!(
+                "{problem}. Of a recurrent policy's rollout, episode_start (steps, rows) is missing"
+            ),
+            _ => problem,
+        })?;
         if rows.count % steps != 0 {
             return Err(format!("{} observations in {steps} steps", rows.count));
         }
@@ -98,9 +107,9 @@ fn read_rows(file: &SafeTensors<'_>, space: &Space, is_rollout: bool) -> Result<
                 .iter()
                 .map(|(key, _)| Ok((key.clone(), tensor(&format!("obs.{key}"))?)))
                 .collect();
-            Rows::from_dict(&tensors?, spaces, space, usize::MAX)
+            Rows::from_dict(&tensors?, spaces, space, MAX_ROWS)
         }
-        space => Rows::from_tensor(&tensor("obs")?, space, usize::MAX),
+        space => Rows::from_tensor(&tensor("obs")?, space, MAX_ROWS),
     };
     let rows = rows.map_err(|error| error.to_string())?;
     match rows.single {
@@ -116,9 +125,12 @@ fn read_masks(
 ) -> Result<Option<Vec<u8>>, String> {
     let Some(mask) = Numbers::find(file, "mask")? else { return Ok(None) };
     let size = spec.mask_size().ok_or("there is a mask, and this policy takes none")?;
-    match mask.values.len() == rows * size {
-        true => Ok(Some(mask.values.iter().map(|x| u8::from(*x != 0.0)).collect())),
-        false => Err(format!("mask has shape {:?}, expected [{rows}, {size}]", mask.shape)),
+    if mask.values.len() != rows * size {
+        return Err(format!("mask has shape {:?}, expected [{rows}, {size}]", mask.shape));
+    }
+    match mask.values.iter().find(|x| **x != 0.0 && **x != 1.0) {
+        Some(value) => Err(format!("mask holds {value}, expected 0 or 1")),
+        None => Ok(Some(mask.values.iter().map(|x| u8::from(*x == 1.0)).collect())),
     }
 }
 

@@ -24,7 +24,9 @@ impl Categorical {
         let mut probs = Vec::with_capacity(given.outputs.len());
         for row in 0..given.modes.len() {
             let range = row * size..(row + 1) * size;
+            // A row that rules nothing out is as one without a mask, whatever its batch-mates have.
             let mask = given.masks.map(|masks| &masks[range.clone()]);
+            let mask = mask.filter(|mask| mask.contains(&0));
             let log_probs = self.log_probs(&given.outputs[range], mask);
             log_prob.push(self.choose(&log_probs, (given, row), &mut action, &mut probs) as f32);
         }

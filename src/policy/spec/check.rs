@@ -1,7 +1,7 @@
 //! Whether the parts of a spec fit each other, so that what is built of it needs no further look.
 
 use super::{Head, ImageNetwork, Normalize, PolicySpec, Postprocess, network::IMAGE};
-use crate::wire::{Space, space::Bound};
+use crate::wire::{Space, Tensor, space::Bound};
 
 /// In one observation or action: more than any camera gives.
 const MAX_ELEMENTS: usize = 1 << 24;
@@ -190,6 +190,13 @@ fn check_space(space: &Space, key: &str) -> Result<(), String> {
 fn check_dict(spaces: &[(String, Space)], key: &str) -> Result<(), String> {
     if spaces.is_empty() {
         return Err(format!("{key}: a dict without spaces"));
+    }
+    let names: Vec<&str> = spaces.iter().map(|(name, _)| name.as_str()).collect();
+    if Tensor::is_form_of(&names) {
+        return Err(format!(
+            "{key}: with the names {} a request's dict is taken for a tensor; call them otherwise",
+            names.join(", ")
+        ));
     }
     for (at, (name, space)) in spaces.iter().enumerate() {
         if spaces[..at].iter().any(|(other, _)| other == name) {

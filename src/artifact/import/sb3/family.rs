@@ -39,7 +39,7 @@ const MODULES: [(&str, Family, &str); 9] = [
         "RecurrentPPO",
     ),
     ("stable_baselines3.dqn.policies", Family::QNetwork, "DQN"),
-    ("sb3_contrib.qrdqn.policies", Family::Quantiles, "QR-DQN"),
+    ("sb3_contrib.qrdqn.policies", Family::Quantiles, "QRDQN"),
     ("stable_baselines3.sac.policies", Family::SquashedGaussian, "SAC"),
     ("sb3_contrib.tqc.policies", Family::SquashedGaussian, "TQC"),
     ("sb3_contrib.crossq.policies", Family::SquashedGaussian, "CrossQ"),
@@ -103,7 +103,7 @@ impl Family {
         } else if has("q_net") {
             (Family::QNetwork, "DQN")
         } else if has("quantile_net") {
-            (Family::Quantiles, "QR-DQN")
+            (Family::Quantiles, "QRDQN")
         } else if has("actor.mu")
             && (has("actor.log_std") || checkpoint.state_dict.has("actor.log_std"))
         {

@@ -13,7 +13,10 @@ mod settings;
 pub use checkpoint::Checkpoint;
 pub use lstm::take as take_lstm;
 
-use super::{Imported, error::Result};
+use super::{
+    Imported,
+    error::{ImportError, Result},
+};
 use crate::{
     policy::{PolicySpec, spec::Head},
     wire::Space,
@@ -27,6 +30,7 @@ use family::Family;
 pub fn import(mut checkpoint: Checkpoint) -> Result<Imported> {
     let (family, algorithm) = Family::of(&checkpoint)?;
     let start = forget_start(&mut checkpoint.action_space);
+    check_starts(&checkpoint.observation_space)?;
     features::check_class(&checkpoint.settings, &checkpoint.state_dict)?;
     let spec = match family {
         Family::ActorCritic { masked, recurrent } => {
@@ -58,6 +62,20 @@ fn forget_start(actions: &mut Space) -> Option<String> {
     (from != 0).then(|| {
         format!("the action space starts at {from}; Stable-Baselines3's predict counts from 0, and so does this policy")
     })
+}
+
+/// Stable-Baselines3 makes `one_hot` of a discrete observation as if it started at 0: what the policy
+/// learned of one that does not, nobody can tell.
+fn check_starts(observations: &Space) -> Result<()> {
+    let pieces = observations.pieces();
+    match pieces.iter().find(|(_, space)| space.start() != 0) {
+        Some((key, space)) => Err(ImportError::new(format!(
+            "the discrete observation {} starts at {}: Stable-Baselines3 knows only those that start at 0",
+            key.unwrap_or(""),
+            space.start()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// A sample of DQN now and then is not what the network says.
