@@ -34,3 +34,4 @@ mod top;
 #[cfg(feature = "otlp")]
 mod traces;
 mod watched;
+mod waves;
