@@ -3,9 +3,11 @@
 mod artifacts;
 mod batching;
 mod broken;
+mod camera;
 mod command_line;
 mod deployed;
 mod deployment;
+mod dicts;
 mod discrete;
 mod documentation;
 mod driving;
@@ -17,6 +19,7 @@ mod lifecycle;
 mod logs;
 mod observability;
 mod ping;
+mod pool;
 mod probe;
 mod promql;
 #[cfg(feature = "otlp")]
