@@ -17,6 +17,7 @@ mod http;
 mod leaving;
 mod lifecycle;
 mod logs;
+mod masks;
 mod memory;
 mod observability;
 mod ping;
