@@ -26,6 +26,7 @@ mod probe;
 mod promql;
 #[cfg(feature = "otlp")]
 mod protobuf;
+mod q_values;
 mod round_trip;
 mod said;
 mod security;
