@@ -48,3 +48,6 @@ mod said;
 #[cfg(test)]
 #[path = "../tests/integration/tiny.rs"]
 mod tiny;
+#[cfg(test)]
+#[path = "../tests/integration/waves.rs"]
+mod waves;

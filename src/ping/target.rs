@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use super::observation::Synthetic;
 use crate::{
     failure::Failure,
-    wire::{Encoding, Spec, TensorView, Values, subjects},
+    wire::{Encoding, Spec, subjects},
 };
 
 /// A pool that has told what it takes.
@@ -42,8 +42,8 @@ pub struct Trouble {
 }
 
 #[derive(Serialize)]
-struct Question<'a> {
-    obs: TensorView<'a>,
+struct Question {
+    obs: Synthetic,
     deterministic: bool,
 }
 
@@ -91,8 +91,7 @@ impl Target {
         let unfit = |why| Failure::Configuration(format!("{model} can't be asked: {why}"));
         let spec: Spec = rmp_serde::from_slice(&reply.payload)
             .map_err(|error| unfit(format!("its spec can't be read: {error}")))?;
-        let Synthetic { shape, values } = Synthetic::of(&spec).map_err(unfit)?;
-        let obs = TensorView { shape, values: Values::F4(&values) };
+        let obs = Synthetic::of(&spec).map_err(unfit)?;
         let body = Encoding::MessagePack.write(&Question { obs, deterministic: true });
         let body = body.map_err(|error| Failure::Defect(error.to_string()))?.into();
         let subject = subjects::infer(prefix, model);

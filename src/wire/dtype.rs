@@ -48,6 +48,17 @@ impl DType {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, dtype)| *dtype)
     }
 
+    /// The least and the largest number of a type that has only integers.
+    pub fn integers(self) -> Option<(f64, f64)> {
+        match self {
+            DType::U1 => Some((0.0, 255.0)),
+            DType::B1 => Some((0.0, 1.0)),
+            DType::I4 => Some((f64::from(i32::MIN), f64::from(i32::MAX))),
+            DType::I8 => Some((i64::MIN as f64, i64::MAX as f64)),
+            DType::F2 | DType::F4 | DType::F8 => None,
+        }
+    }
+
     pub fn is_float(self) -> bool {
         self.kind() == Kind::Float
     }

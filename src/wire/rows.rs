@@ -213,7 +213,7 @@ fn check_choices(
 ) -> Result<(), WireError> {
     let size = space.size().max(1);
     for (at, value) in values.iter().copied().enumerate() {
-        let Some((low, high)) = choices(space, at % size) else { continue };
+        let Some((low, high)) = space.choices(at % size) else { continue };
         // Written so that NaN fails it.
         let fits = value >= low && value <= high && value.fract() == 0.0;
         if !fits {
@@ -227,25 +227,6 @@ fn check_choices(
         }
     }
     Ok(())
-}
-
-/// The least and the largest integer that element `at` may be; `None`: any finite number.
-fn choices(space: &Space, at: usize) -> Option<(f64, f64)> {
-    use super::DType::{B1, F2, F4, F8, I4, I8, U1};
-    let below = |n: u64| n.saturating_sub(1) as f64;
-    Some(match space {
-        Space::Box { dtype, .. } => match dtype {
-            U1 => (0.0, 255.0),
-            B1 => (0.0, 1.0),
-            I4 => (f64::from(i32::MIN), f64::from(i32::MAX)),
-            I8 => (i64::MIN as f64, i64::MAX as f64),
-            F2 | F4 | F8 => return None,
-        },
-        Space::Discrete { n, start } => (*start as f64, *start as f64 + below(*n)),
-        Space::MultiDiscrete { nvec } => (0.0, below(nvec.get(at).copied().unwrap_or(0))),
-        Space::MultiBinary { .. } => (0.0, 1.0),
-        Space::Dict { .. } => return None,
-    })
 }
 
 /// Where in the request: `obs` for a number of its own, else its row and element.

@@ -104,6 +104,19 @@ impl Space {
         }
     }
 
+    /// The least and the largest integer that element `at` may be; `None`: any finite number. As in
+    /// Stable-Baselines3, the bounds of a box rule nothing out.
+    pub fn choices(&self, at: usize) -> Option<(f64, f64)> {
+        let below = |n: u64| n.saturating_sub(1) as f64;
+        match self {
+            Space::Box { dtype, .. } => dtype.integers(),
+            Space::Discrete { n, start } => Some((*start as f64, *start as f64 + below(*n))),
+            Space::MultiDiscrete { nvec } => Some((0.0, below(nvec.get(at).copied().unwrap_or(0)))),
+            Space::MultiBinary { .. } => Some((0.0, 1.0)),
+            Space::Dict { .. } => None,
+        }
+    }
+
     /// The number of a discrete space's first choice.
     pub fn start(&self) -> i64 {
         match self {

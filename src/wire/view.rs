@@ -14,6 +14,7 @@ pub struct TensorView<'a> {
 /// The elements of a tensor, in C order.
 #[derive(Clone, Copy, Debug)]
 pub enum Values<'a> {
+    U1(&'a [u8]),
     F4(&'a [f32]),
     I8(&'a [i64]),
 }
@@ -21,6 +22,7 @@ pub enum Values<'a> {
 impl Values<'_> {
     fn dtype(&self) -> DType {
         match self {
+            Values::U1(_) => DType::U1,
             Values::F4(_) => DType::F4,
             Values::I8(_) => DType::I8,
         }
@@ -28,6 +30,7 @@ impl Values<'_> {
 
     fn to_le_bytes(self) -> Vec<u8> {
         match self {
+            Values::U1(values) => values.to_vec(),
             Values::F4(values) => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Values::I8(values) => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
         }
@@ -67,6 +70,7 @@ impl Serialize for Nested<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Some((length, inner)) = self.shape.split_first() else {
             return match self.values {
+                Values::U1(values) => values[0].serialize(serializer),
                 Values::F4(values) => values[0].serialize(serializer),
                 Values::I8(values) => values[0].serialize(serializer),
             };
@@ -76,6 +80,7 @@ impl Serialize for Nested<'_> {
         for i in 0..*length {
             let range = i * size..(i + 1) * size;
             let values = match self.values {
+                Values::U1(values) => Values::U1(&values[range]),
                 Values::F4(values) => Values::F4(&values[range]),
                 Values::I8(values) => Values::I8(&values[range]),
             };
@@ -89,6 +94,15 @@ impl Serialize for Nested<'_> {
 mod tests {
     use super::*;
     use crate::wire::{Encoding, Tensor};
+
+    #[test]
+    fn bytes_are_a_tensor_of_u1_and_numbers_in_json() {
+        let pixels = TensorView { shape: vec![2, 1], values: Values::U1(&[7, 255]) };
+        assert_eq!(serde_json::to_string(&pixels).unwrap(), "[[7],[255]]");
+        let body = Encoding::MessagePack.write(&pixels).unwrap();
+        let back = Tensor::from_node(rmp_serde::from_slice(&body).unwrap(), "obs").unwrap();
+        assert_eq!((back.shape.as_slice(), back.as_u8()), (&[2, 1][..], Some(&[7, 255][..])));
+    }
 
     #[test]
     fn replies_nest_in_json_and_stay_flat_in_message_pack() {

@@ -1,12 +1,11 @@
 //! Every kind of bad request gets its typed error, and nobody else is harmed.
 
-use async_nats::{Client, HeaderMap, Message};
-use futures_util::StreamExt;
+use async_nats::{HeaderMap, Message};
 use serde_json::{Value, json};
 
 use crate::support::{
     DIM, INFER, Native, TestBroker, action, ask, ask_with, assert_close, error_of, expected,
-    observation, read,
+    observation, read, send,
 };
 
 /// The error's body, after a look at the headers that go with it.
@@ -118,11 +117,12 @@ async fn a_bad_row_does_not_harm_its_batch_mates() {
     let mut nan = observation(3);
     nan[0] = f32::INFINITY;
     // The first occupies the device, so that the others meet in the queue.
-    let held = send(&client, Native::one(&one).encode()).await;
+    let held = send(&client, INFER, Native::one(&one).encode()).await;
     crate::support::until("the first is being computed", || gate.batches() == [1]).await;
-    let good = send(&client, Native::one(&one).encode()).await;
-    let bad = send(&client, Native::one(&nan).encode()).await;
-    let rows = send(&client, Native::rows(&[one.clone(), two.clone()].concat()).encode()).await;
+    let good = send(&client, INFER, Native::one(&one).encode()).await;
+    let bad = send(&client, INFER, Native::one(&nan).encode()).await;
+    let rows =
+        send(&client, INFER, Native::rows(&[one.clone(), two.clone()].concat()).encode()).await;
     // Its answer proves that the worker has seen all that was sent before.
     assert_eq!(refusal(&bad.await)["error"]["code"], "invalid_value");
     assert_eq!(refusal(&ask(&client, vec![]).await)["error"]["code"], "malformed");
@@ -133,18 +133,6 @@ async fn a_bad_row_does_not_harm_its_batch_mates() {
     assert_close(&read(&rows.await).action.f32s(), &expected(&[one, two].concat()));
     assert_eq!((good.batch_rows, gate.batches()), (3, vec![1, 3]));
     worker.drain().await;
-}
-
-/// Sends a request; what it returns waits for the reply.
-async fn send(client: &Client, body: Vec<u8>) -> impl Future<Output = Message> + use<> {
-    let inbox = client.new_inbox();
-    let mut replies = client.subscribe(inbox.clone()).await.unwrap();
-    client.publish_with_reply(INFER, inbox, body.into()).await.unwrap();
-    client.flush().await.unwrap();
-    async move {
-        let reply = tokio::time::timeout(crate::support::PATIENCE, replies.next()).await;
-        reply.expect("a reply comes").unwrap()
-    }
 }
 
 #[tokio::test]

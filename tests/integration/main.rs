@@ -3,9 +3,11 @@
 mod artifacts;
 mod batching;
 mod broken;
+mod camera;
 mod command_line;
 mod deployed;
 mod deployment;
+mod dicts;
 mod discrete;
 mod documentation;
 mod driving;
@@ -17,12 +19,16 @@ mod invariance;
 mod leaving;
 mod lifecycle;
 mod logs;
+mod masks;
+mod memory;
 mod observability;
 mod ping;
+mod pool;
 mod probe;
 mod promql;
 #[cfg(feature = "otlp")]
 mod protobuf;
+mod q_values;
 mod round_trip;
 mod said;
 mod security;
@@ -36,3 +42,4 @@ mod top;
 #[cfg(feature = "otlp")]
 mod traces;
 mod watched;
+mod waves;

@@ -8,7 +8,9 @@ use serde_json::json;
 
 use crate::{
     broken::broken,
+    camera,
     command_line::{here, json as object, program, stderr, stdout},
+    masks, memory, q_values,
     support::{Builder, INFER, MODEL, PATIENCE, TestBroker},
     tiny,
 };
@@ -58,16 +60,26 @@ async fn every_ping_is_answered_with_an_action_and_its_times() {
 }
 
 #[tokio::test]
-async fn an_observation_can_be_made_up_for_policies_without_bounds_and_without_names() {
+async fn an_observation_can_be_made_up_for_every_kind_of_model() {
     let broker = TestBroker::start();
     let folder = tempfile::tempdir().unwrap();
-    for draft in [tiny::draft(), tiny::discrete_draft()] {
+    let drafts = [
+        tiny::draft(),
+        tiny::discrete_draft(),
+        camera::draft(),
+        memory::draft(),
+        masks::draft(),
+        q_values::draft(),
+    ];
+    for draft in drafts {
         let name = draft.card.name.clone();
         artifact::create(folder.path(), draft).unwrap();
         let worker = Builder::new(broker.nats(), &folder.path().join(&name).join("0.1.0"));
         let worker = worker.start().await;
         let output = ping(&broker, &[&QUICK[..], &["--model", &name, "--json"]].concat()).await;
         assert_eq!(object(&output)["answered"], 3, "{name}");
+        let output = probe(&broker, &["--model", &name]).await;
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
         worker.drain().await;
     }
 }

@@ -21,11 +21,12 @@ use carla_rl::{
     telemetry::{About, Vitals, traces::Traces},
     wire::{
         Encoding, Scalar, Spec, State,
-        view::{TensorView, Values},
+        view::{Bytes, TensorView, Values},
     },
     worker::{self, Served, Setup, Stopped},
 };
-use serde::{Deserialize, Serialize};
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::watch;
 
 use crate::gate::Gate;
@@ -219,14 +220,33 @@ impl Worker {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Native<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub obs: Option<TensorView<'a>>,
+    pub obs: Option<Obs<'a>>,
     pub deterministic: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub want: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<Bytes<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub episode_start: Option<Bytes<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask: Option<TensorView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
+}
+
+/// A tensor, or tensors by name in the order in which they are written.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Obs<'a> {
+    Tensor(TensorView<'a>),
+    #[serde(serialize_with = "as_map")]
+    Dict(Vec<(&'a str, TensorView<'a>)>),
+}
+
+fn as_map<S: Serializer>(pairs: &[(&str, TensorView)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, tensor)| (name, tensor)))
 }
 
 impl<'a> Native<'a> {
@@ -241,7 +261,10 @@ impl<'a> Native<'a> {
     }
 
     pub fn shaped(values: &'a [f32], shape: Vec<usize>) -> Self {
-        let obs = TensorView { shape, values: Values::F4(values) };
+        Self::of(Obs::Tensor(TensorView { shape, values: Values::F4(values) }))
+    }
+
+    pub fn of(obs: Obs<'a>) -> Self {
         Self { obs: Some(obs), deterministic: true, ..Self::default() }
     }
 
@@ -258,6 +281,8 @@ pub struct Reply {
     pub log_prob: Option<Array>,
     pub raw_action: Option<Array>,
     pub probs: Option<Array>,
+    pub q_values: Option<Array>,
+    pub state: Option<Carried>,
     pub seed: Option<u64>,
     pub model_version: String,
     pub weights: String,
@@ -267,6 +292,11 @@ pub struct Reply {
     pub compute_us: u64,
     pub id: Option<Scalar>,
 }
+
+/// A recurrent policy's state, which means nothing to a client.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(transparent)]
+pub struct Carried(#[serde(with = "bytes")] pub Vec<u8>);
 
 /// The native tensor form.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -317,6 +347,22 @@ pub async fn ask(client: &Client, body: Vec<u8>) -> Message {
 
 pub async fn ask_with(client: &Client, headers: HeaderMap, body: Vec<u8>) -> Message {
     client.request_with_headers(INFER, headers, body.into()).await.unwrap()
+}
+
+/// Sends a request; what it returns waits for the reply.
+pub async fn send(
+    client: &Client,
+    subject: &str,
+    body: Vec<u8>,
+) -> impl Future<Output = Message> + use<> {
+    let inbox = client.new_inbox();
+    let mut replies = client.subscribe(inbox.clone()).await.unwrap();
+    client.publish_with_reply(subject.to_owned(), inbox, body.into()).await.unwrap();
+    client.flush().await.unwrap();
+    async move {
+        let reply = tokio::time::timeout(PATIENCE, replies.next()).await;
+        reply.expect("a reply comes").unwrap()
+    }
 }
 
 /// The reply to a request that succeeds.

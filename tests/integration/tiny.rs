@@ -1,9 +1,6 @@
 //! Two small policies with numbers from a formula, for the tests inside the library and outside
 //! of it: `tiny` drives by named features, `tiny-discrete` chooses one of three actions.
 
-use std::collections::HashMap;
-
-use candle_core::{Device, Tensor};
 use carla_rl::{
     artifact::{Card, Draft},
     policy::{
@@ -12,6 +9,8 @@ use carla_rl::{
     },
     wire::{DType, Observations, Space, space::Bound},
 };
+
+pub use crate::waves::*;
 
 /// The model `tiny`, version 0.1.0: speed, steering and four sensors; throttle, brake and steer.
 pub fn draft() -> Draft {
@@ -48,45 +47,8 @@ pub fn discrete_draft() -> Draft {
     draft_of("tiny-discrete", spec)
 }
 
-/// The weights that the spec asks for. Their numbers are waves that start at 100 for each layer,
-/// at 50 more for its biases, at 1000 more for the value branch.
-pub fn tensors(spec: &PolicySpec) -> HashMap<String, Tensor> {
-    let inputs = spec.observation_space.size();
-    let mut tensors = HashMap::new();
-    let policy = (("policy", "action"), 0, spec.network.policy.as_slice(), spec.head_size());
-    let value = spec.network.value.as_deref().map(|widths| (("value", "value"), 1000, widths, 1));
-    for ((branch, last), mut start, widths, outputs) in std::iter::once(policy).chain(value) {
-        let mut size = inputs;
-        let hidden = widths.iter().enumerate().map(|(i, width)| (format!("{branch}.{i}"), *width));
-        for (name, width) in hidden.chain([(last.to_string(), outputs)]) {
-            tensors.insert(format!("{name}.weight"), wave(start, &[width, size]));
-            tensors.insert(format!("{name}.bias"), wave(start + 50, &[width]));
-            (size, start) = (width, start + 100);
-        }
-    }
-    if matches!(spec.head, Head::DiagonalGaussian { .. }) {
-        tensors.insert("log_std".into(), wave(800, &[spec.head_size()]));
-    }
-    if spec.normalize.is_some() {
-        tensors.insert("observation.mean".into(), wave(700, &[inputs]));
-        // Between 0.5 and 2.5.
-        tensors.insert("observation.var".into(), (wave(750, &[inputs]) + 1.5).unwrap());
-    }
-    tensors
-}
-
-/// `sin(start)`, `sin(start + 1)`, …, rounded to three digits so that every mathematics library
-/// makes the same numbers of it.
-pub fn wave(start: usize, shape: &[usize]) -> Tensor {
-    Tensor::from_vec(wave_values(start, shape.iter().product()), shape, &Device::Cpu).unwrap()
-}
-
-pub fn wave_values(start: usize, count: usize) -> Vec<f32> {
-    let at = |k: usize| ((1000.0 * (k as f64).sin()).round() / 1000.0) as f32;
-    (start..start + count).map(at).collect()
-}
-
-fn draft_of(name: &str, policy: PolicySpec) -> Draft {
+/// A card for the policy, with its weights and golden outputs.
+pub fn draft_of(name: &str, policy: PolicySpec) -> Draft {
     let (rows, size) = (8, policy.observation_space.size());
     let tensors = tensors(&policy);
     let card = Card {
@@ -104,7 +66,8 @@ fn draft_of(name: &str, policy: PolicySpec) -> Draft {
     Draft { card, tensors, observations: Observations::F32(wave_values(900, rows * size)) }
 }
 
-fn boxed(size: usize, (low, high): (f64, f64)) -> Space {
+/// Floats with the same bounds everywhere.
+pub fn boxed(size: usize, (low, high): (f64, f64)) -> Space {
     let (low, high) = (Bound::Uniform(low), Bound::Uniform(high));
     Space::Box { dtype: DType::F4, shape: vec![size], low, high }
 }
