@@ -12,17 +12,20 @@ pub enum DType {
     F4,
     F8,
     U1,
+    /// What Gymnasium draws for multi-binary spaces and action masks.
+    I1,
     I4,
     I8,
     B1,
 }
 
 impl DType {
-    pub const NAMES: [(&'static str, DType); 7] = [
+    pub const NAMES: [(&'static str, DType); 8] = [
         ("f4", DType::F4),
         ("f2", DType::F2),
         ("f8", DType::F8),
         ("u1", DType::U1),
+        ("i1", DType::I1),
         ("i4", DType::I4),
         ("i8", DType::I8),
         ("b1", DType::B1),
@@ -31,7 +34,7 @@ impl DType {
     /// Bytes an element takes.
     pub fn size(self) -> usize {
         match self {
-            DType::U1 | DType::B1 => 1,
+            DType::U1 | DType::I1 | DType::B1 => 1,
             DType::F2 => 2,
             DType::F4 | DType::I4 => 4,
             DType::F8 | DType::I8 => 8,
@@ -52,6 +55,7 @@ impl DType {
     pub fn integers(self) -> Option<(f64, f64)> {
         match self {
             DType::U1 => Some((0.0, 255.0)),
+            DType::I1 => Some((-128.0, 127.0)),
             DType::B1 => Some((0.0, 1.0)),
             DType::I4 => Some((f64::from(i32::MIN), f64::from(i32::MAX))),
             DType::I8 => Some((i64::MIN as f64, i64::MAX as f64)),
@@ -66,7 +70,7 @@ impl DType {
     pub fn kind(self) -> Kind {
         match self {
             DType::F2 | DType::F4 | DType::F8 => Kind::Float,
-            DType::U1 | DType::I4 | DType::I8 => Kind::Int,
+            DType::U1 | DType::I1 | DType::I4 | DType::I8 => Kind::Int,
             DType::B1 => Kind::Bool,
         }
     }

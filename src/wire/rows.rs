@@ -200,7 +200,7 @@ fn check_finite(
 ) -> Result<(), WireError> {
     let Some((at, value)) = values.first_not_finite() else { return Ok(()) };
     Err(WireError::new(Code::InvalidValue, "the observation is not finite")
-        .field(place(field, single, at, space.size()))
+        .field(place(field, single, at, space))
         .expected("finite numbers that fit an f32")
         .got(value.to_string()))
 }
@@ -221,7 +221,7 @@ fn check_choices(
                 Code::InvalidValue,
                 format!("the {} space has no such value", space.name()),
             )
-            .field(place(field, single, at, space.size()))
+            .field(place(field, single, at, space))
             .expected(format!("an integer from {low} to {high}"))
             .got(value.to_string()));
         }
@@ -229,13 +229,15 @@ fn check_choices(
     Ok(())
 }
 
-/// Where in the request: `obs` for a number of its own, else its row and element.
-fn place(field: &str, single: bool, at: usize, size: usize) -> String {
-    let (row, element) = (at / size.max(1), at % size.max(1));
-    match (single, size) {
-        (true, 1) => field.to_owned(),
-        (true, _) => format!("{field}[{element}]"),
-        (false, _) => format!("{field}[{row}][{element}]"),
+/// Where in the request: the row, and the element of a space that has several, flat in C order.
+fn place(field: &str, single: bool, at: usize, space: &Space) -> String {
+    let size = space.size().max(1);
+    let (row, element) = (at / size, at % size);
+    match (single, space.shape().is_empty()) {
+        (true, true) => field.to_owned(),
+        (false, true) => format!("{field}[{row}]"),
+        (true, false) => format!("{field}[{element}]"),
+        (false, false) => format!("{field}[{row}][{element}]"),
     }
 }
 
@@ -339,9 +341,12 @@ mod tests {
         assert_eq!(rows("[4, 0]", &gears).unwrap().count, 2);
         let pair = Space::MultiDiscrete { nvec: vec![3, 2] };
         assert_eq!(rows("[[2, 1]]", &pair).unwrap().values, Observations::F32(vec![2.0, 1.0]));
-        for (wrong, space, field) in
-            [("5", &gears, "obs"), ("1.5", &gears, "obs"), ("[[0, 2]]", &pair, "obs[0][1]")]
-        {
+        for (wrong, space, field) in [
+            ("5", &gears, "obs"),
+            ("1.5", &gears, "obs"),
+            ("[1, 9]", &gears, "obs[1]"),
+            ("[[0, 2]]", &pair, "obs[0][1]"),
+        ] {
             let error = rows(wrong, space).unwrap_err();
             assert_eq!((error.code, error.field.as_deref()), (Code::InvalidValue, Some(field)));
         }

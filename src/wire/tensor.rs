@@ -218,6 +218,7 @@ fn widened(dtype: DType, bytes: &[u8]) -> Box<dyn Iterator<Item = f64> + '_> {
         DType::F4 => Box::new(elements(bytes, |b| f64::from(f32::from_le_bytes(b)))),
         DType::F8 => Box::new(elements(bytes, f64::from_le_bytes)),
         DType::U1 => Box::new(bytes.iter().map(|b| f64::from(*b))),
+        DType::I1 => Box::new(bytes.iter().map(|b| f64::from(b.cast_signed()))),
         DType::B1 => Box::new(bytes.iter().map(|b| f64::from(u8::from(*b != 0)))),
         DType::I4 => Box::new(elements(bytes, |b| f64::from(i32::from_le_bytes(b)))),
         DType::I8 => Box::new(elements(bytes, |b| i64::from_le_bytes(b) as f64)),
@@ -251,11 +252,12 @@ mod tests {
 
     #[test]
     fn every_native_dtype_is_read_little_endian() {
-        let cases: [(&str, Vec<u8>, f64); 7] = [
+        let cases: [(&str, Vec<u8>, f64); 8] = [
             ("f2", half::f16::from_f32(-1.5).to_le_bytes().to_vec(), -1.5),
             ("f4", (-1.5f32).to_le_bytes().to_vec(), -1.5),
             ("f8", 1e300f64.to_le_bytes().to_vec(), 1e300),
             ("u1", vec![200], 200.0),
+            ("i1", vec![255], -1.0),
             ("i4", (-7i32).to_le_bytes().to_vec(), -7.0),
             ("i8", (1i64 << 40).to_le_bytes().to_vec(), (1i64 << 40) as f64),
             ("b1", vec![1], 1.0),
