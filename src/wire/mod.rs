@@ -4,6 +4,7 @@
 //! tree a [`Request`], and the request, held against the model's observation space, [`Rows`].
 //! Replies and errors go back in the [`Encoding`] in which the request came.
 
+mod alongside;
 pub mod dtype;
 pub mod encoding;
 pub mod error;

@@ -133,6 +133,34 @@ fn a_state_dict_alone_is_told_which_field_is_missing_and_what_a_spec_looks_like(
     assert!(told.contains("observation_spaces") && told.contains("looks like this"), "{told}");
 }
 
+#[test]
+fn a_state_dict_with_its_spaces_and_head_gives_what_the_whole_checkpoint_gives() {
+    let scratch = tempfile::tempdir().unwrap();
+    for (name, spec) in [
+        (
+            "ppo_gsde_squash",
+            "observation_space: {type: box, dtype: f4, shape: [5], low: -1, high: 1}\n\
+             action_space: {type: box, dtype: f4, shape: [2], low: [-3, 0], high: [3, 5]}\n\
+             activation: tanh\nhead: {type: gsde, squash: true}\n",
+        ),
+        (
+            "maskable_ppo",
+            "observation_space: {type: box, dtype: f4, shape: [4], low: -1, high: 1}\n\
+             action_space: {type: discrete, n: 6}\n\
+             activation: tanh\nhead: {type: categorical, masked: true}\n",
+        ),
+    ] {
+        let weights = scratch.path().join("policy.pth");
+        fs::write(&weights, member(&case(name).join("model.zip"), "policy.pth")).unwrap();
+        let file = scratch.path().join("spec.yaml");
+        fs::write(&file, spec).unwrap();
+        let flags = ["--spec".to_owned(), file.display().to_string()];
+        let folder = imported(name, &weights, &flags, scratch.path()).unwrap();
+        let checked = check(&folder, &case(name).join("reference.safetensors"));
+        assert!(checked.status.success(), "{name}: {}", text(&checked.stderr));
+    }
+}
+
 /// A call of `touch` in each place where a pickle is read.
 #[test]
 fn a_pickle_that_would_run_a_command_runs_none_and_is_refused() {
@@ -243,6 +271,13 @@ fn carla_rl(arguments: &[&std::ffi::OsStr]) -> Output {
 
 fn case(name: &str) -> PathBuf {
     root().join("tests/data/policies").join(name)
+}
+
+fn member(archive: &Path, name: &str) -> Vec<u8> {
+    let mut archive = zip::ZipArchive::new(fs::File::open(archive).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut archive.by_name(name).unwrap(), &mut bytes).unwrap();
+    bytes
 }
 
 /// The archive `from` with another value in its JSON, as `to`.

@@ -12,6 +12,7 @@ use crate::{
         spec_file::SpecFile,
         state_dict::StateDict,
     },
+    policy::spec::Head,
     wire::Space,
 };
 
@@ -119,15 +120,16 @@ impl Checkpoint {
         let settings = Settings {
             activation: Some(given.activation()?),
             normalize_images: given.scale_images,
-            ..Settings::default()
+            ..given.head.as_ref().map(Settings::of_head).unwrap_or_default()
         };
+        let masked = given.head.as_ref().is_some_and(Head::is_masked);
         Ok(Self {
             policy_class: None,
             observation_space: given.observation_space()?,
             action_space: given.action_space()?,
             settings,
-            // Without masks, unless the spec's head says otherwise.
-            keys: vec!["use_sde".into()],
+            // By which a bare policy tells that it takes no masks.
+            keys: if masked { vec![] } else { vec!["use_sde".into()] },
             numbers: vec![],
             state_dict,
             version: None,

@@ -8,7 +8,7 @@ use crate::{
         error::{ImportError, Result},
         numpy, torch_nn,
     },
-    policy::spec::Activation,
+    policy::spec::{Activation, Head},
 };
 
 /// Those that change what `predict` gives, and can't be seen in the weights.
@@ -52,6 +52,22 @@ impl Settings {
             n_quantiles: json.get("n_quantiles").and_then(Json::as_u64).map(|n| n as usize),
             lstm: lstm.map(|(key, _)| key.clone()).collect(),
             ..Self::default()
+        }
+    }
+
+    /// What a head of a card says.
+    pub fn of_head(head: &Head) -> Self {
+        match head {
+            Head::Gsde { squash, expln, clip_mean } => Self {
+                squash_output: Some(*squash),
+                use_expln: Some(*expln),
+                clip_mean: *clip_mean,
+                ..Self::default()
+            },
+            Head::Deterministic { squash } => {
+                Self { squash_output: Some(*squash), ..Self::default() }
+            }
+            _ => Self::default(),
         }
     }
 
