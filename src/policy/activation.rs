@@ -16,6 +16,16 @@ const SOFTPLUS_THRESHOLD: f32 = 20.0;
 const SHRINK: f32 = 0.5;
 
 impl Activation {
+    /// Of all elements, on the CPU. What is used most has a loop of its own.
+    pub fn apply(self, values: &mut [f32]) {
+        match self {
+            Activation::Identity => {}
+            Activation::Tanh => values.iter_mut().for_each(|x| *x = x.tanh()),
+            Activation::Relu => values.iter_mut().for_each(|x| *x = above(*x, 0.0)),
+            other => values.iter_mut().for_each(|x| *x = other.of(*x)),
+        }
+    }
+
     /// Of one element, on the CPU.
     pub fn of(self, x: f32) -> f32 {
         match self {

@@ -143,6 +143,13 @@ impl Precision {
         }
     }
 
+    /// The same for all of them.
+    pub fn round_all(self, values: &mut [f32]) {
+        if self != Precision::F32 {
+            values.iter_mut().for_each(|x| *x = self.round(*x));
+        }
+    }
+
     /// The largest finite number.
     pub fn largest(self) -> f32 {
         match self {

@@ -81,9 +81,9 @@ impl CustomOp1 for Fused<'_> {
         }
         let values = contiguous(storage, layout)?;
         let mut y = self.packed.multiply(&Matrix { values, inputs });
-        for y in &mut y {
-            *y = self.precision.round(self.activation.of(self.precision.round(*y)));
-        }
+        self.precision.round_all(&mut y);
+        self.activation.apply(&mut y);
+        self.precision.round_all(&mut y);
         Ok((CpuStorage::F32(y), (rows, self.packed.outputs()).into()))
     }
 }

@@ -185,7 +185,7 @@ impl NeuralPolicy {
             x.extend_from_within(..);
         }
         if self.place.is_cpu() {
-            x.iter_mut().for_each(|x| *x = self.place.precision.round(*x));
+            self.place.precision.round_all(&mut x);
         }
         let x = Tensor::from_vec(x, (rows + usize::from(alone), columns), &self.place.device)?;
         x.to_dtype(self.place.dtype())
