@@ -115,6 +115,28 @@ fn what_was_found_is_told_and_where_people_go_wrong_is_warned_of() {
 }
 
 #[test]
+fn a_last_observation_outside_of_the_space_is_warned_of() {
+    // base64.b64encode(pickle.dumps(np.array([[9, 0, 0, 0, 0, 0]], dtype="float32"), protocol=4))
+    const OUTSIDE: &str = "gASVowAAAAAAAACMFm51bXB5Ll9jb3JlLm11bHRpYXJyYXmUjAxfcmVjb25zdHJ1Y3SUk5SMBW51bXB5lIwHbmRhcnJheZSTlEsAhZRDAWKUh5RSlChLAUsBSwaGlGgDjAVkdHlwZZSTlIwCZjSUiYiHlFKUKEsDjAE8lE5OTkr/////Sv////9LAHSUYolDGAAAEEEAAAAAAAAAAAAAAAAAAAAAAAAAAJR0lGIu";
+    let scratch = tempfile::tempdir().unwrap();
+    let source = scratch.path().join("model.zip");
+    let last = json!({":type:": "<class 'numpy.ndarray'>", ":serialized:": OUTSIDE});
+    rewrite_data(&case("ppo_box").join("model.zip"), &source, "_last_obs", &last);
+    for (source, warned) in [(&case("ppo_box").join("model.zip"), false), (&source, true)] {
+        let printed = carla_rl(&[
+            "import".as_ref(),
+            source.as_os_str(),
+            "--name=p".as_ref(),
+            if warned { "--version=0.2.0" } else { "--version=0.1.0" }.as_ref(),
+            "--out".as_ref(),
+            scratch.path().as_os_str(),
+        ]);
+        let said = text(&printed.stdout).contains("trained with VecNormalize");
+        assert_eq!(said, warned, "{printed:?}");
+    }
+}
+
+#[test]
 fn a_state_dict_alone_is_told_which_field_is_missing_and_what_a_spec_looks_like() {
     let scratch = tempfile::tempdir().unwrap();
     let source = case("cleanrl_ppo_continuous").join("model.cleanrl_model");

@@ -27,6 +27,8 @@ pub struct Imported {
     pub description: Option<String>,
     pub observation_features: Option<Vec<String>>,
     pub action_names: Option<Vec<String>>,
+    /// Whether the training saw observations that are not as an environment gives them.
+    pub altered: bool,
     /// Where people go wrong with such a file.
     pub warnings: Vec<String>,
 }
@@ -47,6 +49,7 @@ impl Imported {
             description: None,
             observation_features: None,
             action_names: None,
+            altered: false,
             warnings: vec![],
         }
     }

@@ -10,6 +10,7 @@ use crate::wire::{Space, space::Bound};
 const STATISTICS: [&str; 2] = ["vec_normalize.pkl", "vecnormalize.pkl"];
 /// Names of settings that rl-zoo writes beside a policy.
 const SETTINGS: [&str; 2] = ["config.yml", "args.yml"];
+const ALTERED: &str = "the last observation of the training is not as the environment gives it: it was probably trained with VecNormalize (then give its vec_normalize.pkl with --vec-normalize) or behind another wrapper that changes observations";
 /// Of such a file.
 const MAX_BYTES: u64 = 1 << 16;
 /// Numbers of channels that an image has of itself.
@@ -18,7 +19,13 @@ const CHANNELS: [usize; 2] = [1, 3];
 pub fn warnings(source: &Path, imported: &Imported, has_statistics: bool) -> Vec<String> {
     let normalized = has_statistics || imported.spec.normalize.is_some();
     let statistics = (!normalized).then(|| statistics(source, imported)).flatten();
-    statistics.into_iter().chain(settings(source, normalized)).chain(stacked(imported)).collect()
+    let altered = (imported.altered && !normalized).then(|| ALTERED.to_owned());
+    altered
+        .into_iter()
+        .chain(statistics)
+        .chain(settings(source, normalized))
+        .chain(stacked(imported))
+        .collect()
 }
 
 /// Statistics that lie there and were not given, or a space that asks for some.

@@ -30,7 +30,8 @@ pub struct Checkpoint {
     pub state_dict: StateDict,
     /// Of Stable-Baselines3.
     pub version: Option<String>,
-    pub warnings: Vec<String>,
+    /// Whether the last observation of the training was not as an environment gives it.
+    pub altered: bool,
 }
 
 const DATA: &str = "data";
@@ -66,7 +67,7 @@ impl Checkpoint {
             numbers: numbers(&data),
             state_dict: StateDict::new(tensors).map_err(|error| error.within(POLICY))?,
             version,
-            warnings: normalised(&data, &observation_space).into_iter().collect(),
+            altered: is_altered(&data, &observation_space),
             observation_space,
         })
     }
@@ -101,7 +102,7 @@ impl Checkpoint {
             numbers: vec![],
             state_dict: StateDict::new(file.state_dict(part("state_dict")?)?)?,
             version: None,
-            warnings: vec![],
+            altered: false,
         })
     }
 
@@ -133,7 +134,7 @@ impl Checkpoint {
             numbers: vec![],
             state_dict,
             version: None,
-            warnings: vec![],
+            altered: false,
         })
     }
 
@@ -188,15 +189,13 @@ fn numbers(data: &Json) -> Vec<(String, f64)> {
     entries.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect()
 }
 
-/// Whether the last observation of the training says that observations were normalised: it differs
-/// from the original one, or lies outside of the space.
-fn normalised(data: &Json, space: &Space) -> Option<String> {
+/// Whether the last observation of the training differs from the original one, or lies outside of the
+/// space: VecNormalize makes such.
+fn is_altered(data: &Json, space: &Space) -> bool {
     let array = |name: &str| numpy::array(pickled(data, name).ok()?.root()).ok()?;
-    let last = array("_last_obs")?;
+    let Some(last) = array("_last_obs") else { return false };
     let differs = array("_last_original_obs").is_some_and(|original| original != last);
-    (differs || is_outside(&last.values, space)).then(|| {
-        "the last observation of the training is not as the environment gives it: it was probably trained with VecNormalize (then give --vec-normalize its vec_normalize.pkl) or behind another wrapper that changes observations".into()
-    })
+    differs || is_outside(&last.values, space)
 }
 
 fn is_outside(values: &[f64], space: &Space) -> bool {

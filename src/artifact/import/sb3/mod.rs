@@ -47,12 +47,11 @@ pub fn import(mut checkpoint: Checkpoint) -> Result<Imported> {
         Some(version) => format!("stable_baselines3 {version}"),
         None => "a bare policy of stable_baselines3".into(),
     };
-    let mut warnings = checkpoint.warnings;
-    warnings.extend(exploration(&spec));
-    warnings.extend(start);
-    let tensors = checkpoint.state_dict.finish()?;
+    let warnings = exploration(&spec).into_iter().chain(start).collect();
     let steps = steps.map(|steps| steps as u64);
-    Ok(Imported { steps, warnings, ..Imported::new(algorithm, source, spec, tensors) })
+    let altered = checkpoint.altered;
+    let tensors = checkpoint.state_dict.finish()?;
+    Ok(Imported { steps, warnings, altered, ..Imported::new(algorithm, source, spec, tensors) })
 }
 
 /// `predict` counts actions from 0, whatever the space says.
