@@ -7,7 +7,8 @@
 //! - [`wire`] reads a request, MessagePack or JSON, and checks it: pure.
 //! - [`batch`] is the one queue, where requests of many simulators become batches: pure.
 //! - [`policy`] computes a batch on candle: normalisation, network, action head.
-//! - [`artifact`] is a trained policy on disk, verified before it serves.
+//! - [`artifact`] is a trained policy on disk, verified before it serves; checkpoints of other
+//!   programs are imported as such.
 //!
 //! On the other side, [`fleet`] is a world of simulated vehicles that asks a pool what to do, and
 //! [`imitation`] trains the example policy for it.

@@ -1,5 +1,7 @@
 //! `module_state.pkl` of RLlib's new API stack: a dict of numpy arrays by the names of the layers.
 
+use candle_core::Tensor;
+
 use super::{
     Imported, Pickle, Value,
     error::{ImportError, Result},
@@ -7,6 +9,7 @@ use super::{
     sb3::features,
     spec_file::SpecFile,
     state_dict::StateDict,
+    torch::MAX_ELEMENTS,
 };
 use crate::{
     policy::{
@@ -24,19 +27,29 @@ pub const BELOW: &str = "learner_group/learner/rl_module/default_policy";
 const LOG_STD: LogStdRange = LogStdRange { low: -20.0, high: 20.0 };
 
 /// # Errors
-/// It is no dict of arrays.
+/// It is no dict of arrays, or they have too many elements together.
 pub fn read(pickle: &Pickle) -> Result<StateDict> {
-    let root = pickle.root();
-    let wrong = || ImportError::expected("a dict of names to numpy arrays", root);
-    let mut tensors = Vec::new();
-    for (key, value) in root.entries().ok_or_else(wrong)? {
-        let name = key.as_str().ok_or_else(wrong)?;
-        tensors.push((name.to_owned(), tensor(name, value)?));
-    }
-    StateDict::new(tensors)
+    StateDict::new(arrays(pickle, MAX_ELEMENTS)?)
 }
 
-fn tensor(name: &str, value: Value<'_>) -> Result<candle_core::Tensor> {
+/// Many names may share one array of the file, and each becomes a tensor of its own.
+fn arrays(pickle: &Pickle, most: usize) -> Result<Vec<(String, Tensor)>> {
+    let root = pickle.root();
+    let wrong = || ImportError::expected("a dict of names to numpy arrays", root);
+    let (mut tensors, mut elements) = (Vec::new(), 0);
+    for (key, value) in root.entries().ok_or_else(wrong)? {
+        let name = key.as_str().ok_or_else(wrong)?;
+        let tensor = tensor(name, value)?;
+        elements += tensor.elem_count();
+        if elements > most {
+            return Err(ImportError::new(format!("more than {most} elements in all arrays")));
+        }
+        tensors.push((name.to_owned(), tensor));
+    }
+    Ok(tensors)
+}
+
+fn tensor(name: &str, value: Value<'_>) -> Result<Tensor> {
     let tensor = numpy::tensor(value).map_err(|error| error.within(name))?;
     tensor.ok_or_else(|| ImportError::expected("a numpy array", value).within(name))
 }
@@ -123,5 +136,23 @@ fn take_head(
             "action_space: RLlib's {} actions are not supported",
             other.name()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_have_so_many_elements_and_no_more() {
+        let file = include_bytes!("../../../tests/data/policies/rllib_box/module_state.pkl");
+        let pickle = Pickle::read(file).unwrap();
+        let all: usize = arrays(&pickle, usize::MAX)
+            .unwrap()
+            .iter()
+            .map(|(_, tensor)| tensor.elem_count())
+            .sum();
+        assert!(arrays(&pickle, all).is_ok());
+        assert!(arrays(&pickle, all - 1).unwrap_err().to_string().contains("elements"));
     }
 }
