@@ -84,7 +84,15 @@ impl Card {
 
     fn check_features(&self) -> Result<(), String> {
         let Some(features) = &self.observation_features else { return Ok(()) };
-        let size = self.policy.observation_space.size();
+        let space = &self.policy.observation_space;
+        if !matches!(space, Space::Box { .. }) {
+            return Err(format!("observation_features names elements of a {} space", space.name()));
+        }
+        // A named reply has no place for what a recurrent policy remembers.
+        if self.action_names.is_some() && self.policy.network.lstm.is_some() {
+            return Err("observation_features and action_names: a recurrent policy can't have both, since named replies carry no state".into());
+        }
+        let size = space.size();
         let lists = features.iter().filter(|name| *name == SENSORS).count();
         let fits = match lists {
             0 => features.len() == size,

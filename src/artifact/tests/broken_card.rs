@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    policy::spec::{Head, Normalize, Postprocess},
+    policy::spec::{Head, Lstm, Normalize, Postprocess, ValueMemory},
     wire::{DType, Space, space::Bound},
 };
 
@@ -104,6 +104,21 @@ fn spaces_that_no_head_can_serve_are_refused() {
         });
         scratch.assert_refused(CARD_FILE, &["policy.head", name]);
     }
+}
+
+#[test]
+fn names_that_hide_a_memory_or_name_no_box_are_refused() {
+    let scratch = Scratch::tiny();
+    scratch.edit_card(|card| {
+        let lstm = Lstm { size: 4, layers: 1, value: ValueMemory::Own };
+        card.policy.network.lstm = Some(lstm);
+    });
+    scratch.assert_refused(CARD_FILE, &["observation_features", "recurrent"]);
+    let scratch = Scratch::tiny();
+    scratch.edit_card(|card| {
+        card.policy.observation_space = Space::MultiBinary { shape: vec![6] };
+    });
+    scratch.assert_refused(CARD_FILE, &["observation_features", "multi_binary"]);
 }
 
 #[test]
