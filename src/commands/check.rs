@@ -1,16 +1,13 @@
 //! `carla-rl artifacts check`: a policy against outputs of the program that trained it.
 
-use std::{
-    fs,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use serde_json::json;
 
 use super::artifacts::{configuration, written};
 use crate::{
     artifact::{
-        Artifact,
+        Artifact, ArtifactError,
         reference::{Compared, Comparison, Reference},
     },
     cli::CheckArgs,
@@ -28,11 +25,11 @@ use crate::{
 pub fn run(arguments: &CheckArgs, out: &mut impl Write) -> Result<(), Failure> {
     let artifact = Artifact::open(&arguments.folder).map_err(configuration)?;
     let mut policy = artifact.verify(Device::Cpu, Precision::F32).map_err(configuration)?.policy;
-    let wrong =
-        |why: String| Failure::Configuration(format!("{}: {why}", arguments.reference.display()));
-    let bytes = fs::read(&arguments.reference).map_err(|error| wrong(error.to_string()))?;
-    let reference = Reference::parse(&bytes, policy.spec()).map_err(wrong)?;
-    let comparison = reference.compare(&mut policy).map_err(|error| wrong(message(&error)))?;
+    let file = &arguments.reference;
+    let reference = Reference::open(file, policy.spec()).map_err(configuration)?;
+    let comparison = reference
+        .compare(&mut policy)
+        .map_err(|error| configuration(ArtifactError::new(file, message(&error))))?;
     match arguments.json {
         true => written(writeln!(out, "{:#}", object(&comparison)))?,
         false => written(table(&comparison, out))?,

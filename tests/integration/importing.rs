@@ -11,12 +11,13 @@ use carla_rl::{
     policy::{
         Actions, Input, Mode, Policy,
         device::{Device, Precision},
+        spec::{Head, Postprocess},
     },
     wire::{Request, Wants},
 };
 use serde_json::{Value, json};
 
-use crate::structure::root;
+use crate::{structure::root, tiny};
 
 /// Names that a policy's file has, by the program that saved it.
 const SOURCES: [&str; 4] = ["model.zip", "policy.pth", "model.cleanrl_model", "module_state.pkl"];
@@ -181,6 +182,32 @@ fn a_state_dict_with_its_spaces_and_head_gives_what_the_whole_checkpoint_gives()
         let checked = check(&folder, &case(name).join("reference.safetensors"));
         assert!(checked.status.success(), "{name}: {}", text(&checked.stderr));
     }
+}
+
+#[test]
+fn what_a_spec_says_of_a_state_dict_is_what_the_card_says() {
+    let scratch = tempfile::tempdir().unwrap();
+    let weights = scratch.path().join("policy.safetensors");
+    let names = ["out.weight", "out.bias"];
+    let tensors = [tiny::wave(10, &[2, 4]), tiny::wave(50, &[2])];
+    let named: Vec<_> = names.iter().zip(&tensors).collect();
+    safetensors::serialize_to_file(named, None, &weights).unwrap();
+    let spec = scratch.path().join("spec.yaml");
+    fs::write(
+        &spec,
+        "algorithm: BC\nactivation: relu\nscale_images: false\npostprocess: rescale\n\
+         observation_space: {type: box, dtype: u1, shape: [1, 2, 2], low: 0, high: 255}\n\
+         action_space: {type: box, dtype: f4, shape: [2], low: -3, high: 3}\n\
+         layers: {policy: [out]}\nhead: {type: deterministic, squash: true}\n",
+    )
+    .unwrap();
+    let flags = ["--spec".to_owned(), spec.display().to_string()];
+    let folder = imported("p", &weights, &flags, scratch.path()).unwrap();
+    let card = Artifact::open(&folder).unwrap().card;
+    assert_eq!(card.algorithm, "BC");
+    assert!(!card.policy.network.features.scale_images);
+    assert_eq!(card.policy.postprocess, Postprocess::Rescale);
+    assert_eq!(card.policy.head, Head::Deterministic { squash: true });
 }
 
 /// A call of `touch` in each place where a pickle is read.

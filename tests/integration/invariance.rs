@@ -17,7 +17,7 @@ use proptest::{
 use crate::{importing::import, structure::root};
 
 /// One for each kind of layer and head.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 16] = [
     "ppo_box",
     "ppo_cnn",
     "ppo_dict_unshared",
@@ -28,9 +28,11 @@ const KINDS: [&str; 14] = [
     "maskable_multidiscrete",
     "rppo_2layers",
     "rppo_nocritic",
+    "rppo_shared",
     "qrdqn_7",
     "sac",
     "crossq",
+    "td3",
     "old_shared_uneven",
 ];
 

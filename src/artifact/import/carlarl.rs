@@ -10,7 +10,6 @@ use super::{
     Imported, Pickle, TorchFile, Value,
     error::{ImportError, Result},
     numpy, read_file,
-    spec_file::SpecFile,
     state_dict::StateDict,
     torch_nn,
     torchscript::{self, Module},
@@ -40,7 +39,7 @@ struct CarlaCard {
 
 /// # Errors
 /// A file is missing or broken, or the network is no row of fully connected layers.
-pub fn import(folder: &Path, given: &SpecFile) -> Result<Imported> {
+pub fn import(folder: &Path) -> Result<Imported> {
     let place = |error: ImportError| error.within(MODEL);
     let bytes = read_file(&folder.join(MODEL)).map_err(place)?;
     let file = TorchFile::open(&bytes).map_err(place)?;
@@ -62,7 +61,8 @@ pub fn import(folder: &Path, given: &SpecFile) -> Result<Imported> {
     let preprocessor = Pickle::read(&preprocessor).map_err(place)?;
     let normalization = Normalization::of(preprocessor.root(), inputs).map_err(place)?;
     normalization.put(&mut state_dict)?;
-    let activation = network.activation.or(given.activation).unwrap_or(Activation::Identity);
+    // Without hidden layers there is none.
+    let activation = network.activation.unwrap_or(Activation::Identity);
     let spec = PolicySpec {
         observation_space: observation_space(inputs),
         action_space: action_space(),
@@ -76,12 +76,11 @@ pub fn import(folder: &Path, given: &SpecFile) -> Result<Imported> {
         head: Head::Deterministic { squash: network.squash },
         postprocess: Postprocess::Clip,
     };
-    let algorithm = given.algorithm.clone().unwrap_or("PPO".into());
     let source = source(folder)?;
     Ok(Imported {
         observation_features: Some(normalization.features),
         action_names: Some(ACTIONS.map(|(name, ..)| name.to_owned()).to_vec()),
-        ..Imported::new(algorithm, source, spec, state_dict.finish()?)
+        ..Imported::new("PPO".into(), source, spec, state_dict.finish()?)
     })
 }
 

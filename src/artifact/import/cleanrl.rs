@@ -29,7 +29,7 @@ pub fn import(mut state_dict: StateDict, given: &SpecFile) -> Result<Imported> {
     let script = Script::of(&state_dict)
         .ok_or_else(|| ImportError::new("the names are those of no script of CleanRL"))?;
     let (observation_space, action_space) = (given.observation_space()?, given.action_space()?);
-    let mut network = match script {
+    let network = match script {
         Script::Ppo | Script::PpoContinuous => {
             let inputs = features::encoded_size(&observation_space);
             let actor = if script == Script::Ppo { "actor" } else { "actor_mean" };
@@ -56,23 +56,15 @@ pub fn import(mut state_dict: StateDict, given: &SpecFile) -> Result<Imported> {
             NetworkSpec::mlp(given.activation()?, policy, None)
         }
     };
-    network.features.scale_images = given.scale_images.unwrap_or(true);
     let (head, postprocess) = script.head(&action_space)?;
     if script == Script::PpoContinuous {
         let log_std = state_dict.take("actor_logstd")?;
         state_dict.put("log_std", &log_std.flatten_all()?)?;
     }
-    let spec = PolicySpec {
-        observation_space,
-        action_space,
-        normalize: None,
-        network,
-        head: given.head.clone().unwrap_or(head),
-        postprocess: given.postprocess.unwrap_or(postprocess),
-    };
-    let algorithm = given.algorithm.clone().unwrap_or(script.algorithm().into());
-    let mut imported =
-        Imported::new(algorithm, "a state dict of CleanRL".into(), spec, state_dict.finish()?);
+    let spec =
+        PolicySpec { observation_space, action_space, normalize: None, network, head, postprocess };
+    let (algorithm, source) = (script.algorithm().into(), "a state dict of CleanRL".into());
+    let mut imported = Imported::new(algorithm, source, spec, state_dict.finish()?);
     if script == Script::PpoContinuous && given.normalize.is_none() {
         imported.warnings.push(
             "ppo_continuous_action.py normalises observations and does not save the statistics: without normalize in the spec this policy gets other inputs than in training".into(),

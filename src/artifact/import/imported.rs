@@ -24,6 +24,8 @@ pub struct Imported {
     pub spec: PolicySpec,
     /// Under the names that an artifact has for them.
     pub tensors: HashMap<String, Tensor>,
+    /// Which files were read, for the card's provenance.
+    pub files: Vec<(&'static str, String)>,
     pub description: Option<String>,
     pub observation_features: Option<Vec<String>>,
     pub action_names: Option<Vec<String>>,
@@ -46,6 +48,7 @@ impl Imported {
             steps: None,
             spec,
             tensors,
+            files: vec![],
             description: None,
             observation_features: None,
             action_names: None,

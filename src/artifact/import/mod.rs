@@ -44,6 +44,7 @@ use spec_file::SpecFile;
 use torch::TorchFile;
 
 use super::load;
+use crate::printable::printable;
 
 /// Of one foreign file.
 const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -65,18 +66,35 @@ pub fn import(
         }
         None => SpecFile::default(),
     };
-    let mut imported =
-        source::read(source, &given).map_err(|error| error.within(source.display()))?;
+    let mut imported = read(source, &given).map_err(|error| error.within(source.display()))?;
     imported.describe(&given).map_err(|error| error.within("normalize of the spec"))?;
     if let Some(file) = vec_normalize {
         let place = |error: ImportError| error.within(file.display());
-        let pickle = Pickle::read(&read_file(file)?).map_err(place)?;
+        let bytes = read_file(file).map_err(place)?;
+        let pickle = Pickle::read(&bytes).map_err(place)?;
         let statistics = vec_normalize::read(pickle.root()).map_err(place)?;
         imported.normalize(&statistics).map_err(place)?;
+        imported.files.push(("vec_normalize", named_digest(file, &bytes)));
     }
     imported.spec.check().map_err(|problem| ImportError::new(problem).within(source.display()))?;
     imported.warnings.extend(wrappers::warnings(source, &imported, vec_normalize.is_some()));
     Ok(imported)
+}
+
+fn read(source: &Path, given: &SpecFile) -> Result<Imported> {
+    if source.is_dir() {
+        return source::read_folder(source, given);
+    }
+    let bytes = read_file(source)?;
+    let mut imported = source::read_bytes(&bytes, given)?;
+    imported.files.push(("source_file", named_digest(source, &bytes)));
+    Ok(imported)
+}
+
+/// By which a file can be found again.
+fn named_digest(file: &Path, bytes: &[u8]) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    format!("{}, SHA-256 {}", printable(&name), load::digest(bytes))
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {

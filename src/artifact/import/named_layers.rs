@@ -35,10 +35,7 @@ pub fn import(mut state_dict: StateDict, given: &SpecFile) -> Result<Imported> {
         true => None,
         false => Some(take(&mut state_dict, &layers.value, ("value", "value"), inputs)?),
     };
-    let head = match &given.head {
-        Some(head) => head.clone(),
-        None => head(&action_space, layers),
-    };
+    let head = head(&action_space, layers);
     if let Some(name) = &layers.log_std {
         let log_std = state_dict.take(name)?;
         state_dict.put("log_std", &log_std.flatten_all()?)?;
@@ -49,10 +46,9 @@ pub fn import(mut state_dict: StateDict, given: &SpecFile) -> Result<Imported> {
         normalize: None,
         network: NetworkSpec::mlp(given.activation()?, policy, value),
         head,
-        postprocess: given.postprocess.unwrap_or(Postprocess::Clip),
+        postprocess: Postprocess::Clip,
     };
-    let algorithm = given.algorithm.clone().unwrap_or("unknown".into());
-    Ok(Imported::new(algorithm, "a state dict".into(), spec, state_dict.finish()?))
+    Ok(Imported::new("unknown".into(), "a state dict".into(), spec, state_dict.finish()?))
 }
 
 fn take(

@@ -81,17 +81,10 @@ pub fn import(mut state_dict: StateDict, given: &SpecFile) -> Result<Imported> {
     }
     state_dict.linear("vf.net.mlp.0", "value", value_width)?;
     let (head, postprocess) = take_head(&mut state_dict, &action_space, policy_width)?;
-    let spec = PolicySpec {
-        observation_space,
-        action_space,
-        normalize: None,
-        network,
-        head: given.head.clone().unwrap_or(head),
-        postprocess: given.postprocess.unwrap_or(postprocess),
-    };
-    let algorithm = given.algorithm.clone().unwrap_or("PPO".into());
+    let spec =
+        PolicySpec { observation_space, action_space, normalize: None, network, head, postprocess };
     let source = "a module state of RLlib".into();
-    let mut imported = Imported::new(algorithm, source, spec, state_dict.finish()?);
+    let mut imported = Imported::new("PPO".into(), source, spec, state_dict.finish()?);
     imported.warnings.push(
         "observation filters and action transforms of RLlib live in its connectors, not in this file: normalize and postprocess of the spec must say what they did".into(),
     );

@@ -15,32 +15,13 @@ use super::{
 const ZIP: &[u8] = b"PK";
 const PICKLE: u8 = 0x80;
 
-/// Reads any file or folder that this program knows.
+/// Reads a folder that this program knows.
 ///
 /// # Errors
 /// It is of no known kind, broken, or a policy that can't be rebuilt.
-pub fn read(path: &Path, given: &SpecFile) -> Result<Imported> {
-    if path.is_dir() {
-        return read_folder(path, given);
-    }
-    let bytes = read_file(path)?;
-    if bytes.starts_with(ZIP) {
-        return read_archive(&bytes, given);
-    }
-    if torch::is_safetensors(&bytes) {
-        let tensors = candle_core::safetensors::load_buffer(&bytes, &candle_core::Device::Cpu)?;
-        return from_state_dict(StateDict::new(tensors.into_iter().collect())?, given);
-    }
-    if bytes.first() == Some(&PICKLE) && !torch::is_legacy(&bytes) {
-        return read_pickle(&bytes, given);
-    }
-    // It names what else it may be.
-    TorchFile::open(&bytes).and_then(|file| read_torch(&file, given))
-}
-
-fn read_folder(folder: &Path, given: &SpecFile) -> Result<Imported> {
+pub fn read_folder(folder: &Path, given: &SpecFile) -> Result<Imported> {
     if folder.join(carlarl::MODEL).is_file() {
-        return carlarl::import(folder, given);
+        return whole(carlarl::import(folder)?, given);
     }
     let below: [PathBuf; 2] =
         [folder.join(rllib::FILE), folder.join(rllib::BELOW).join(rllib::FILE)];
@@ -54,17 +35,35 @@ fn read_folder(folder: &Path, given: &SpecFile) -> Result<Imported> {
     }
 }
 
+/// Reads any file that this program knows.
+///
+/// # Errors
+/// It is of no known kind, broken, or a policy that can't be rebuilt.
+pub fn read_bytes(bytes: &[u8], given: &SpecFile) -> Result<Imported> {
+    if bytes.starts_with(ZIP) {
+        return read_archive(bytes, given);
+    }
+    if torch::is_safetensors(bytes) {
+        let tensors = candle_core::safetensors::load_buffer(bytes, &candle_core::Device::Cpu)?;
+        return from_state_dict(StateDict::new(tensors.into_iter().collect())?, given);
+    }
+    if bytes.first() == Some(&PICKLE) && !torch::is_legacy(bytes) {
+        return read_pickle(bytes, given);
+    }
+    // It names what else it may be.
+    TorchFile::open(bytes).and_then(|file| read_torch(&file, given))
+}
+
 fn read_archive(bytes: &[u8], given: &SpecFile) -> Result<Imported> {
     let mut archive = Archive::open(bytes)?;
     if Checkpoint::is_zip(&archive) {
-        return whole(Checkpoint::of_zip(&mut archive)?, given);
+        return whole(sb3::import(Checkpoint::of_zip(&mut archive)?)?, given);
     }
     read_torch(&TorchFile::open(bytes)?, given)
 }
 
 /// A checkpoint that says all of itself.
-fn whole(checkpoint: Checkpoint, given: &SpecFile) -> Result<Imported> {
-    let mut imported = sb3::import(checkpoint)?;
+fn whole(mut imported: Imported, given: &SpecFile) -> Result<Imported> {
     let repeated = given.repeated();
     if !repeated.is_empty() {
         imported.warnings.push(format!(
@@ -78,7 +77,7 @@ fn whole(checkpoint: Checkpoint, given: &SpecFile) -> Result<Imported> {
 fn read_torch(file: &TorchFile, given: &SpecFile) -> Result<Imported> {
     let root = file.root();
     if Checkpoint::is_bare(root) {
-        return whole(Checkpoint::of_bare(file)?, given);
+        return whole(sb3::import(Checkpoint::of_bare(file)?)?, given);
     }
     if root.get("model_weights").is_some() {
         return Err(ImportError::new(
@@ -103,7 +102,7 @@ fn read_pickle(bytes: &[u8], given: &SpecFile) -> Result<Imported> {
 }
 
 fn from_state_dict(state_dict: StateDict, given: &SpecFile) -> Result<Imported> {
-    if given.layers.is_some() {
+    let mut imported = if given.layers.is_some() {
         named_layers::import(state_dict, given)
     } else if rllib::is_known(&state_dict) {
         rllib::import(state_dict, given)
@@ -113,5 +112,10 @@ fn from_state_dict(state_dict: StateDict, given: &SpecFile) -> Result<Imported> 
         sb3::import(Checkpoint::of_state_dict(state_dict, given)?)
     } else {
         named_layers::import(state_dict, given)
+    }?;
+    given.apply(&mut imported.spec);
+    if let Some(algorithm) = &given.algorithm {
+        imported.algorithm.clone_from(algorithm);
     }
+    Ok(imported)
 }

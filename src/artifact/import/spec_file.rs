@@ -7,7 +7,10 @@ use serde::Deserialize;
 use super::error::{ImportError, Result};
 use crate::{
     artifact::card,
-    policy::spec::{Activation, Head, Postprocess},
+    policy::{
+        PolicySpec,
+        spec::{Activation, Head, Postprocess},
+    },
     wire::Space,
 };
 
@@ -65,9 +68,23 @@ impl SpecFile {
         })
     }
 
+    /// What the spec says in place of what the kind of file suggests.
+    pub fn apply(&self, spec: &mut PolicySpec) {
+        if let Some(head) = &self.head {
+            spec.head = head.clone();
+        }
+        if let Some(postprocess) = self.postprocess {
+            spec.postprocess = postprocess;
+        }
+        if let Some(scale) = self.scale_images {
+            spec.network.features.scale_images = scale;
+        }
+    }
+
     /// The fields that say what a whole checkpoint says of itself.
     pub fn repeated(&self) -> Vec<&'static str> {
         [
+            ("algorithm", self.algorithm.is_some()),
             ("observation_space", self.observation_space.is_some()),
             ("action_space", self.action_space.is_some()),
             ("activation", self.activation.is_some()),

@@ -6,8 +6,11 @@ mod numbers;
 
 pub use compare::{BATCHES, Compared, Comparison};
 
+use std::path::Path;
+
 use safetensors::SafeTensors;
 
+use super::{ArtifactError, load};
 use crate::{
     policy::PolicySpec,
     wire::{Observations, Rows, Space, Tensor},
@@ -33,6 +36,8 @@ struct Expected {
     values: Vec<f64>,
 }
 
+/// More than any comparison needs.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Observations of one file.
 const MAX_ROWS: usize = 1 << 24;
 
@@ -43,10 +48,14 @@ impl Reference {
     /// Reads a file for a policy of this spec.
     ///
     /// # Errors
-    /// Observations are missing or don't fit, or there is nothing to compare with.
-    pub fn parse(bytes: &[u8], spec: &PolicySpec) -> Result<Self, String> {
-        let file = SafeTensors::deserialize(bytes)
-            .map_err(|error| format!("not a safetensors file: {error}"))?;
+    /// It can't be read, observations are missing or don't fit, or there is nothing to compare with.
+    pub fn open(path: &Path, spec: &PolicySpec) -> Result<Self, ArtifactError> {
+        let bytes = load::read(path, MAX_FILE_BYTES)?;
+        Self::parse(&bytes, spec).map_err(|problem| ArtifactError::new(path, problem))
+    }
+
+    fn parse(bytes: &[u8], spec: &PolicySpec) -> Result<Self, String> {
+        let file = deserialize(bytes)?;
         let episode_start = Numbers::find(&file, "episode_start")?;
         let rollout = episode_start.as_ref().filter(|starts| starts.shape.len() == 2);
         let steps = rollout.map_or(1, |starts| starts.shape[0].max(1));
@@ -81,18 +90,26 @@ impl Reference {
             episode_start,
         })
     }
+}
 
-    /// The observations alone, for golden outputs.
-    ///
-    /// # Errors
-    /// They are missing or don't fit.
-    pub fn observations(bytes: &[u8], space: &Space) -> Result<Observations, String> {
-        let file = SafeTensors::deserialize(bytes)
-            .map_err(|error| format!("not a safetensors file: {error}"))?;
-        let starts = Numbers::find(&file, "episode_start")?;
-        let is_rollout = starts.is_some_and(|starts| starts.shape.len() == 2);
-        read_rows(&file, space, is_rollout).map(|rows| rows.values)
-    }
+/// The observations of a reference alone, for golden outputs.
+///
+/// # Errors
+/// The file can't be read, or they are missing or don't fit.
+pub fn observations(path: &Path, space: &Space) -> Result<Observations, ArtifactError> {
+    let bytes = load::read(path, MAX_FILE_BYTES)?;
+    parse_observations(&bytes, space).map_err(|problem| ArtifactError::new(path, problem))
+}
+
+fn parse_observations(bytes: &[u8], space: &Space) -> Result<Observations, String> {
+    let file = deserialize(bytes)?;
+    let starts = Numbers::find(&file, "episode_start")?;
+    let is_rollout = starts.is_some_and(|starts| starts.shape.len() == 2);
+    read_rows(&file, space, is_rollout).map(|rows| rows.values)
+}
+
+fn deserialize(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
+    SafeTensors::deserialize(bytes).map_err(|error| format!("not a safetensors file: {error}"))
 }
 
 fn read_rows(file: &SafeTensors<'_>, space: &Space, is_rollout: bool) -> Result<Rows, String> {

@@ -17,7 +17,7 @@ fn squashed_normal_samples_are_tanh_of_normal_ones() {
     let log_std = gaussian::LogStd::Given { low: -20.0, high: 2.0 };
     let head = DiagonalGaussian { log_std, size: 2, squash: true, bounds: unbounded() };
     let log_stds = [-0.5, 0.3];
-    let decided = head.decide(&given(&MEANS, &log_stds));
+    let decided = head.decide(&sampled(&MEANS, &log_stds).given());
     let raw = floats(&decided.raw_action);
     for (element, (mean, log_std)) in MEANS.iter().zip(log_stds).enumerate() {
         let std = f64::from(log_std).exp();
@@ -33,7 +33,7 @@ fn state_dependent_noise_is_normal_with_the_variance_of_its_latent_vector() {
         let deviation = vec![0.5, 0.2, 0.9, 0.4, 0.3, 1.5];
         let bounds = unbounded();
         let head = Gsde { deviation: deviation.clone(), size: 2, squash, clip_mean: None, bounds };
-        let decided = head.decide(&given(&MEANS, &LATENT));
+        let decided = head.decide(&sampled(&MEANS, &LATENT).given());
         let raw = floats(&decided.raw_action);
         for (element, mean) in MEANS.iter().enumerate() {
             let terms = LATENT.iter().zip(deviation.iter().skip(element).step_by(2));
@@ -52,9 +52,8 @@ fn a_seed_that_is_kept_keeps_the_noise_a_linear_map_of_the_latent_vector() {
     let deviation = vec![0.5, 0.2, 0.9, 0.4, 0.3, 1.5];
     let head = Gsde { deviation, size: 2, squash: false, clip_mean: None, bounds: unbounded() };
     let noise = |latent: [f32; 3]| {
-        let modes = [Mode::Sample { seed: 5, row: 2 }];
-        let given = Given { modes: &modes, ..given_for(&[0.0; 2], &latent, &[]) };
-        floats(&head.decide(&given).raw_action).to_vec()
+        let asked = once(&[0.0; 2], &latent, Mode::Sample { seed: 5, row: 2 });
+        floats(&head.decide(&asked.given()).raw_action).to_vec()
     };
     let (a, b, both) = (noise([1.0, 0.0, 0.0]), noise([0.0, 2.0, 0.0]), noise([1.0, 2.0, 0.0]));
     for element in 0..2 {
@@ -67,14 +66,14 @@ fn a_mean_is_clipped_before_noise_comes_to_it() {
     let bounds = unbounded();
     let deviation = vec![0.1; 3];
     let head = Gsde { deviation, size: 1, squash: true, clip_mean: Some(2.0), bounds };
-    let given = given_for(&[7.0], &LATENT, &[Mode::Deterministic]);
-    assert_eq!(floats(&head.decide(&given).raw_action), [2.0f64.tanh() as f32]);
+    let asked = once(&[7.0], &LATENT, Mode::Deterministic);
+    assert_eq!(floats(&head.decide(&asked.given()).raw_action), [2.0f64.tanh() as f32]);
 }
 
 #[test]
 fn bits_are_drawn_by_their_probabilities_and_independently() {
     let logits = [0.4, -1.3];
-    let decided = Bernoulli { size: 2 }.decide(&given(&logits, &[]));
+    let decided = Bernoulli { size: 2 }.decide(&sampled(&logits, &[]).given());
     let bits = floats(&decided.raw_action);
     let p = logits.map(|x: f32| 1.0 / (1.0 + f64::from(-x).exp()));
     let expected =
@@ -88,7 +87,7 @@ fn each_element_of_several_choices_follows_its_own_probabilities() {
     let head = Categorical { choices: vec![2, 3], start: 0, bits: false };
     let probs = [[0.3, 0.7, 0.0], [0.2, 0.3, 0.5]];
     let logits = [0.3f32, 0.7, 0.2, 0.3, 0.5].map(f32::ln);
-    let decided = head.decide(&given(&logits, &[]));
+    let decided = head.decide(&sampled(&logits, &[]).given());
     let Actions::I64(chosen) = &decided.raw_action else { panic!("no choices") };
     let expected: Vec<f64> =
         (0..6).map(|class| probs[0][class % 2] * probs[1][class / 2]).collect();
@@ -100,7 +99,8 @@ fn what_a_mask_leaves_keeps_its_proportions() {
     let head = Categorical { choices: vec![4], start: 0, bits: false };
     let logits = [0.4f32, 0.3, 0.2, 0.1].map(f32::ln);
     let masks = [1, 0, 1, 1].repeat(N);
-    let given = Given { masks: Some(&masks), ..given(&logits, &[]) };
+    let asked = sampled(&logits, &[]);
+    let given = Given { masks: Some(&masks), ..asked.given() };
     let Actions::I64(chosen) = head.decide(&given).raw_action else { panic!("no choices") };
     let expected = [4.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0];
     assert_shares(chosen.iter().map(|action| [0, 3, 1, 2][*action as usize]), &expected);
@@ -125,32 +125,39 @@ fn an_action_to_evaluate_gets_the_log_prob_that_its_draw_had() {
         ActionHead::Bernoulli(Bernoulli { size: 2 }),
         ActionHead::Categorical(Categorical { choices: vec![2], start: 4, bits: false }),
     ];
+    let asked = sampled(&MEANS, &LATENT);
+    let modes = [Mode::Deterministic; N];
     for head in heads {
-        let drawn = head.decide(&given(&MEANS, &LATENT));
-        let modes = [Mode::Deterministic; N];
-        let given =
-            Given { raw_actions: Some(&drawn.raw_action), modes: &modes, ..given(&MEANS, &LATENT) };
-        let evaluated = head.decide(&given);
+        let drawn = head.decide(&asked.given());
+        let raw_actions = Some(&drawn.raw_action);
+        let evaluated = head.decide(&Given { raw_actions, modes: &modes, ..asked.given() });
         assert_eq!(evaluated.raw_action, drawn.raw_action);
         assert_eq!(evaluated.log_prob, drawn.log_prob);
     }
 }
 
-/// The same row, sampled [`N`] times.
-fn given(outputs: &[f32], more: &[f32]) -> Given<'static> {
-    let modes: Vec<Mode> = (0..N as u64).map(|row| Mode::Sample { seed: 9, row }).collect();
-    given_for(&outputs.repeat(N), &more.repeat(N), &modes)
+/// Rows that a head is given.
+struct Asked {
+    outputs: Vec<f32>,
+    more: Vec<f32>,
+    modes: Vec<Mode>,
 }
 
-/// Leaked: some kilobytes, for as long as the tests run.
-fn given_for(outputs: &[f32], more: &[f32], modes: &[Mode]) -> Given<'static> {
-    Given {
-        outputs: outputs.to_vec().leak(),
-        more: more.to_vec().leak(),
-        masks: None,
-        raw_actions: None,
-        modes: modes.to_vec().leak(),
+impl Asked {
+    fn given(&self) -> Given<'_> {
+        let Self { outputs, more, modes } = self;
+        Given { outputs, more, masks: None, raw_actions: None, modes }
     }
+}
+
+/// The same row, sampled [`N`] times.
+fn sampled(outputs: &[f32], more: &[f32]) -> Asked {
+    let modes = (0..N as u64).map(|row| Mode::Sample { seed: 9, row }).collect();
+    Asked { outputs: outputs.repeat(N), more: more.repeat(N), modes }
+}
+
+fn once(outputs: &[f32], more: &[f32], mode: Mode) -> Asked {
+    Asked { outputs: outputs.to_vec(), more: more.to_vec(), modes: vec![mode] }
 }
 
 fn unbounded() -> Bounds {

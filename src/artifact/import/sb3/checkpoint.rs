@@ -175,13 +175,11 @@ fn class(value: Value<'_>) -> Result<(String, String)> {
 }
 
 fn settings(data: &Json) -> Result<Settings> {
-    let kwargs = match data.get("policy_kwargs") {
-        Some(plain) if plain.get(":serialized:").is_none() => Settings::of_json(plain),
-        Some(_) => Settings::of_pickle(pickled(data, "policy_kwargs")?.root())?,
-        None => Settings::default(),
-    };
-    let use_sde = data.get("use_sde").and_then(Json::as_bool);
-    Ok(Settings { use_sde: use_sde.or(kwargs.use_sde), ..kwargs })
+    match data.get("policy_kwargs") {
+        Some(plain) if plain.get(":serialized:").is_none() => Ok(Settings::of_json(plain)),
+        Some(_) => Settings::of_pickle(pickled(data, "policy_kwargs")?.root()),
+        None => Ok(Settings::default()),
+    }
 }
 
 fn numbers(data: &Json) -> Vec<(String, f64)> {

@@ -19,7 +19,6 @@ pub struct Settings {
     pub own_extractor: Option<String>,
     pub normalize_images: Option<bool>,
     pub squash_output: Option<bool>,
-    pub use_sde: Option<bool>,
     pub use_expln: Option<bool>,
     pub clip_mean: Option<f64>,
     pub batch_norm_eps: Option<f64>,
@@ -42,15 +41,17 @@ impl Settings {
         let number = |name: &str| json.get(name)?.as_f64();
         let lstm = json.get("lstm_kwargs").and_then(Json::as_object);
         let lstm = lstm.into_iter().flatten().filter(|(key, value)| is_unknown(key, is_set(value)));
+        Self { lstm: lstm.map(|(key, _)| key.clone()).collect(), ..Self::plain(flag, number) }
+    }
+
+    fn plain(flag: impl Fn(&str) -> Option<bool>, number: impl Fn(&str) -> Option<f64>) -> Self {
         Self {
             normalize_images: flag("normalize_images"),
             squash_output: flag("squash_output"),
-            use_sde: flag("use_sde"),
             use_expln: flag("use_expln"),
             clip_mean: number("clip_mean"),
             batch_norm_eps: number("batch_norm_eps"),
-            n_quantiles: json.get("n_quantiles").and_then(Json::as_u64).map(|n| n as usize),
-            lstm: lstm.map(|(key, _)| key.clone()).collect(),
+            n_quantiles: number("n_quantiles").map(|n| n as usize),
             ..Self::default()
         }
     }
@@ -93,14 +94,8 @@ impl Settings {
         Ok(Self {
             activation,
             own_extractor: extractor,
-            normalize_images: flag("normalize_images"),
-            squash_output: flag("squash_output"),
-            use_sde: flag("use_sde"),
-            use_expln: flag("use_expln"),
-            clip_mean: number("clip_mean"),
-            batch_norm_eps: number("batch_norm_eps"),
-            n_quantiles: given("n_quantiles").and_then(Value::as_usize),
             lstm: lstm.map(|(key, _)| key.to_owned()).collect(),
+            ..Self::plain(flag, number)
         })
     }
 }
