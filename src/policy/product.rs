@@ -211,3 +211,55 @@ fn chain<S: Simd, const V: usize, const R: usize>(
     }
     sums
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tiny::wave_values;
+
+    const INPUTS: usize = 261;
+    const OUTPUTS: usize = 70;
+    const ROWS: usize = 29;
+
+    /// The product with given instructions.
+    fn with<S: Simd>(simd: S, weights: &Packed, values: &[f32]) -> Vec<f32> {
+        let x = Matrix { values, inputs: INPUTS };
+        let mut y = vec![0.0; x.rows() * OUTPUTS];
+        simd.vectorize(Product { weights, x: &x, y: &mut y });
+        y
+    }
+
+    fn assert_sound<S: Simd>(simd: S) {
+        let (weight, bias) = (wave_values(10, OUTPUTS * INPUTS), wave_values(50, OUTPUTS));
+        let (weights, x) = (Packed::new(&weight, &bias), wave_values(900, ROWS * INPUTS));
+        let together = with(simd, &weights, &x);
+        for (row, x) in x.chunks(INPUTS).enumerate() {
+            for (output, bias) in bias.iter().enumerate() {
+                let terms = x.iter().zip(&weight[output * INPUTS..]);
+                let terms: Vec<f64> = terms.map(|(x, w)| f64::from(*x) * f64::from(*w)).collect();
+                let exact = terms.iter().sum::<f64>() + f64::from(*bias);
+                let off = (f64::from(together[row * OUTPUTS + output]) - exact).abs();
+                // A sum rounds by a share of what it sums up, however much of that cancels.
+                let size = 1.0 + terms.iter().map(|term| term.abs()).sum::<f64>();
+                assert!(off <= 1e-6 * size, "row {row}, output {output}: {off} of {size}");
+            }
+        }
+        for rows in 1..ROWS {
+            let few = with(simd, &weights, &x[..rows * INPUTS]);
+            assert_eq!(few[..], together[..rows * OUTPUTS], "{rows} rows");
+        }
+    }
+
+    #[test]
+    fn without_vector_instructions_sums_are_right_and_keep_their_bits() {
+        assert_sound(pulp::Scalar);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn with_avx2_and_avx512_sums_are_right_and_keep_their_bits() {
+        // On a machine without them there is nothing to hold.
+        pulp::x86::V3::try_new().into_iter().for_each(assert_sound);
+        pulp::x86::V4::try_new().into_iter().for_each(assert_sound);
+    }
+}
