@@ -8,6 +8,10 @@ pub const ERROR_CODE_HEADER: &str = "Nats-Service-Error-Code";
 pub const MODEL_VERSION_HEADER: &str = "Model-Version";
 /// Milliseconds that the sender will wait for, counted from sending.
 pub const DEADLINE_HEADER: &str = "Deadline-Ms";
+/// Who is served first.
+pub const PRIORITY_HEADER: &str = "Priority";
+/// Which simulator asks.
+pub const ENV_ID_HEADER: &str = "Env-Id";
 /// Echoed on the reply and written to the log.
 pub const REQUEST_ID_HEADER: &str = "Request-Id";
 /// Which trace a request belongs to, see [`super::trace`].
