@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, Message};
+use async_nats::{Client, HeaderMap, Message};
 use futures_util::StreamExt;
 use tokio::{
     sync::watch,
@@ -21,7 +21,7 @@ use super::{
     score::{Score, Snapshot},
     vehicle::MAX_STEP,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, wire::subjects::ENV_ID_HEADER};
 
 /// Requests of one vehicle without a reply; older ones are given up.
 const MAX_OPEN: usize = 64;
@@ -120,9 +120,9 @@ impl Fleet {
         self.tick += 1;
         for i in (0..world.vehicles()).filter(|i| !world.has_left(*i)).collect::<Vec<_>>() {
             let body = self.exchange.ask(&world.observe(i), self.tick)?;
-            let reply = format!("{}.{i}", self.inbox);
-            let began = Instant::now();
-            let sent = client.publish_with_reply(self.exchange.subject.clone(), reply, body.into());
+            let (subject, reply) = (self.exchange.subject.clone(), format!("{}.{i}", self.inbox));
+            let (headers, began) = (self.headers(i), Instant::now());
+            let sent = client.publish_with_reply_and_headers(subject, reply, headers, body.into());
             sent.await.map_err(|error| error.to_string())?;
             // Not before: the end of the drive may cut the sending off.
             self.score.asked();
@@ -133,6 +133,14 @@ impl Fleet {
             }
         }
         Ok(())
+    }
+
+    /// Which simulator asks: the inbox is unlike that of any other fleet.
+    fn headers(&self, vehicle: usize) -> HeaderMap {
+        let fleet = self.inbox.rsplit('.').next().unwrap_or_default();
+        let mut headers = HeaderMap::new();
+        headers.insert(ENV_ID_HEADER, format!("{fleet}-{vehicle}"));
+        headers
     }
 
     fn move_on(&mut self, world: &mut World, dt: f64) {
