@@ -1,13 +1,21 @@
 //! A bounded queue of requests that gives out batches of rows.
 //!
-//! What it promises, for any order of calls: no row is lost, none given out twice, rows keep
-//! their order, no batch is larger than [`Limits::batch_rows`], and a row whose delay has passed
-//! is in the next batch that is taken, unless older rows fill it.
+//! What it promises, for any order of calls: no row is lost, none given out twice, the rows of a
+//! request keep their order, no batch is larger than [`Limits::batch_rows`], no row is given out
+//! after its deadline, and whoever is refused leaves the queue as it was.
 
-use std::{collections::VecDeque, ops::Range, time::Duration};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
-/// Moments are durations since any fixed one, the same for all calls.
-type Moment = Duration;
+use super::{
+    Moment, PRIORITIES,
+    cost::Cost,
+    line::{Entry, Line, Place},
+    request::{Reason, Refused, Request},
+    simulators::Simulators,
+};
+
+/// To tell whether a request can be in time, no more than so many others are looked at.
+const LOOKED_AT: usize = 512;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -17,22 +25,27 @@ pub struct Limits {
     pub max_delay: Duration,
     /// Rows that may wait.
     pub queue_rows: usize,
+    /// Requests of one simulator that may wait or be computed.
+    pub simulator_requests: usize,
+    /// Whether a simulator's request takes the place of the one that waits.
+    pub newest_wins: bool,
 }
 
 #[derive(Debug)]
 pub struct Batcher<T> {
     limits: Limits,
-    queue: VecDeque<Entry<T>>,
+    line: Line<T>,
+    simulators: Simulators,
+    /// A request of which the last batch took some rows: the others go first.
+    begun: Option<(Place, Entry<T>)>,
     rows: usize,
+    /// Requests that were accepted so far.
+    count: u64,
+    cost: Cost,
+    /// When the batch that is being computed was given out, and its rows.
+    computing: Option<(Moment, usize)>,
+    expired: VecDeque<T>,
     draining: bool,
-}
-
-#[derive(Debug)]
-struct Entry<T> {
-    item: T,
-    arrived: Moment,
-    /// Rows not yet given out.
-    rows: Range<usize>,
 }
 
 /// Rows to be computed together.
@@ -41,6 +54,8 @@ pub struct Batch<T> {
     pub parts: Vec<Part<T>>,
     pub rows: usize,
     pub closed: Closed,
+    /// The simulators whose requests end with this batch.
+    pub simulators: Vec<Arc<str>>,
 }
 
 /// Why a batch did not wait for more rows.
@@ -50,6 +65,10 @@ pub enum Closed {
     Full,
     /// Its oldest row has waited for [`Limits::max_delay`].
     Delay,
+    /// A row would miss its deadline.
+    Deadline,
+    /// Every simulator that is there has a request in the queue.
+    Lockstep,
     /// Nothing waits for company, and the device is free.
     Idle,
     /// The queue is being emptied.
@@ -57,13 +76,22 @@ pub enum Closed {
 }
 
 impl Closed {
-    pub const ALL: [Closed; 4] = [Closed::Full, Closed::Delay, Closed::Idle, Closed::Drain];
+    pub const ALL: [Closed; 6] = [
+        Closed::Full,
+        Closed::Delay,
+        Closed::Deadline,
+        Closed::Lockstep,
+        Closed::Idle,
+        Closed::Drain,
+    ];
 
     /// The metrics' label.
     pub fn name(self) -> &'static str {
         match self {
             Closed::Full => "full",
             Closed::Delay => "delay",
+            Closed::Deadline => "deadline",
+            Closed::Lockstep => "lockstep",
             Closed::Idle => "idle",
             Closed::Drain => "drain",
         }
@@ -77,30 +105,59 @@ pub struct Part<T> {
     pub rows: Range<usize>,
 }
 
-/// The queue has no room for the request, which is handed back.
-#[derive(Debug, PartialEq)]
-pub struct Full<T> {
-    pub item: T,
-    /// How long the oldest row has waited: about what the newcomer would have to.
-    pub oldest: Duration,
-}
-
 impl<T: Clone> Batcher<T> {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, queue: VecDeque::new(), rows: 0, draining: false }
+        Self {
+            limits,
+            line: Line::new(),
+            simulators: Simulators::default(),
+            begun: None,
+            rows: 0,
+            count: 0,
+            cost: Cost::default(),
+            computing: None,
+            expired: VecDeque::new(),
+            draining: false,
+        }
     }
 
-    /// Queues all rows of a request, or none.
+    /// What the device has shown before the first request.
+    pub fn know(&mut self, cost: Cost) {
+        self.cost = cost;
+    }
+
+    /// Queues all rows of a request, or none. Gives the request whose place it takes, if any.
     ///
     /// # Errors
-    /// [`Full`] if they would be more than [`Limits::queue_rows`].
-    pub fn push(&mut self, item: T, rows: usize, now: Moment) -> Result<(), Full<T>> {
-        if self.rows + rows > self.limits.queue_rows {
-            return Err(Full { item, oldest: self.oldest_age(now) });
+    /// [`Refused`]: there is no room, it could not be done in time, or its simulator has too many.
+    pub fn push(
+        &mut self,
+        item: T,
+        request: Request,
+        now: Moment,
+    ) -> Result<Option<T>, Refused<T>> {
+        self.expire(now);
+        self.simulators.forget(now);
+        let simulator = self.simulators.arrive(request.simulator.clone(), now);
+        let replaced = self.replaced(simulator.as_ref());
+        if let Err((reason, retry_after)) = self.admit(&request, simulator.as_ref(), replaced, now)
+        {
+            return Err(Refused { item, reason, retry_after });
         }
-        self.rows += rows;
-        self.queue.push_back(Entry { item, arrived: now, rows: 0..rows });
-        Ok(())
+        let superseded = replaced.and_then(|place| self.give_up(place));
+        let turn = match replaced {
+            Some(place) => place.turn(),
+            None => self.simulators.next_turn(simulator.as_ref()),
+        };
+        self.count += 1;
+        let place = Place::new(turn, request.deadline, self.count);
+        if let Some(name) = &simulator {
+            self.simulators.queued(name, place);
+        }
+        self.rows += request.rows;
+        let entry = Entry { item, arrived: now, rows: 0..request.rows, simulator };
+        self.line.insert(level(&request), place, entry);
+        Ok(superseded)
     }
 
     /// The rows that wait.
@@ -110,31 +167,56 @@ impl<T: Clone> Batcher<T> {
 
     /// The requests of which rows wait.
     pub fn requests(&self) -> usize {
-        self.queue.len()
+        self.line.len() + usize::from(self.begun.is_some())
+    }
+
+    /// How long the oldest row has waited; nothing if none waits.
+    pub fn oldest_age(&self, now: Moment) -> Duration {
+        self.oldest().map_or(Duration::ZERO, |oldest| now.saturating_sub(oldest))
     }
 
     /// When [`Batcher::take`] will give a batch if nothing else arrives; `None` while empty. It
     /// may lie in the past.
-    pub fn next_deadline(&self) -> Option<Moment> {
-        let oldest = self.queue.front()?;
-        let waits = !self.draining && !self.is_full();
-        Some(if waits { oldest.arrived + self.limits.max_delay } else { oldest.arrived })
+    pub fn next_due(&self, now: Moment) -> Option<Moment> {
+        self.due(now).map(|(due, _)| due)
     }
 
-    /// The next batch, if one is due: full, its oldest row has waited long enough, or draining.
+    /// The next batch, if one is due. The device computes it from now on.
     pub fn take(&mut self, now: Moment) -> Option<Batch<T>> {
-        if self.next_deadline()? > now {
-            return None;
-        }
-        let mut batch = Batch { parts: Vec::new(), rows: 0, closed: self.closed() };
+        self.expire(now);
+        self.simulators.forget(now);
+        let (_, closed) = self.due(now).filter(|(due, _)| *due <= now)?;
+        self.line.age(now);
+        let mut batch = Batch { parts: Vec::new(), rows: 0, closed, simulators: Vec::new() };
         while batch.rows < self.limits.batch_rows
-            && let Some(part) = self.take_part(self.limits.batch_rows - batch.rows)
+            && let Some((place, entry)) = self.next()
         {
-            batch.rows += part.rows.len();
-            batch.parts.push(part);
+            self.give_out(&mut batch, place, entry);
         }
         self.rows -= batch.rows;
+        self.computing = Some((now, batch.rows));
         Some(batch)
+    }
+
+    /// The device has computed the batch of so many rows, with which requests of these simulators
+    /// end.
+    pub fn computed(&mut self, rows: usize, took: Duration, simulators: &[Arc<str>]) {
+        self.computing = None;
+        self.cost.learn(rows, took);
+        simulators.iter().for_each(|name| self.simulators.closed(name));
+    }
+
+    /// When the next request expires, if it is not given out before.
+    pub fn next_expiry(&self) -> Option<Moment> {
+        let begun = self.begun.as_ref().and_then(|(place, _)| place.deadline());
+        let waiting = self.expired.front().map(|_| Moment::ZERO);
+        [waiting, begun, self.line.nearest_deadline()].into_iter().flatten().min()
+    }
+
+    /// The requests whose deadline has passed while they waited.
+    pub fn take_expired(&mut self, now: Moment) -> Vec<T> {
+        self.expire(now);
+        self.expired.drain(..).collect()
     }
 
     /// From now on nothing waits for company.
@@ -144,8 +226,93 @@ impl<T: Clone> Batcher<T> {
 
     /// Gives up: the requests of which rows still wait, each once, to be answered otherwise.
     pub fn abandon(&mut self) -> Vec<T> {
-        self.rows = 0;
-        self.queue.drain(..).map(|entry| entry.item).collect()
+        let all: Vec<_> = self.begun.take().into_iter().chain(self.line.clear()).collect();
+        for (place, entry) in all {
+            self.put_aside(place, entry);
+        }
+        self.expired.drain(..).collect()
+    }
+
+    /// The request that a new one of this simulator takes the place of.
+    fn replaced(&self, simulator: Option<&Arc<str>>) -> Option<Place> {
+        self.simulators.last(simulator).filter(|_| self.limits.newest_wins)
+    }
+
+    fn admit(
+        &self,
+        request: &Request,
+        simulator: Option<&Arc<str>>,
+        replaced: Option<Place>,
+        now: Moment,
+    ) -> Result<(), (Reason, Duration)> {
+        let backlog = || self.finish(self.rows, now).saturating_sub(now);
+        let open = self.simulators.open(simulator) - usize::from(replaced.is_some());
+        if simulator.is_some() && open >= self.limits.simulator_requests {
+            return Err((Reason::Simulator, backlog()));
+        }
+        let freed = replaced.and_then(|place| self.line.rows_of(place)).unwrap_or(0);
+        if self.rows - freed + request.rows > self.limits.queue_rows {
+            return Err((Reason::Full, backlog()));
+        }
+        match request.deadline.map(|deadline| self.lateness(request, deadline, now)) {
+            None | Some(Duration::ZERO) => Ok(()),
+            Some(late) => Err((Reason::Late(late), late)),
+        }
+    }
+
+    /// How long after its deadline a request would probably be done. A free device takes everything:
+    /// what is late then would be late anywhere, and only computing shows what it takes.
+    fn lateness(&self, request: &Request, deadline: Moment, now: Moment) -> Duration {
+        if self.rows == 0 && self.computing.is_none() {
+            return Duration::ZERO;
+        }
+        let begun = self.begun.as_ref().map_or(0, |(_, entry)| entry.rows.len());
+        let late = |before: usize| {
+            self.finish(begun + before + request.rows, now).saturating_sub(deadline)
+        };
+        let at_most = late(self.line.rows_up_to(level(request)));
+        if at_most.is_zero() {
+            return at_most;
+        }
+        self.line.rows_before(level(request), deadline, LOOKED_AT).map_or(at_most, late)
+    }
+
+    /// When so many rows will probably have been computed, the device's batch before them.
+    fn finish(&self, rows: usize, now: Moment) -> Moment {
+        let free = match self.computing {
+            Some((began, rows)) => began.saturating_add(self.cost.batch(rows)).max(now),
+            None => now,
+        };
+        free.saturating_add(self.cost.rows(rows, self.limits.batch_rows))
+    }
+
+    /// When a batch is due, and why it would be closed then.
+    fn due(&self, now: Moment) -> Option<(Moment, Closed)> {
+        let oldest = self.oldest()?;
+        if self.is_full() {
+            return Some((oldest, Closed::Full));
+        }
+        if self.draining {
+            return Some((oldest, Closed::Drain));
+        }
+        if self.limits.max_delay.is_zero() {
+            return Some((oldest, Closed::Idle));
+        }
+        if self.simulators.all_wait(now) {
+            return Some((oldest, Closed::Lockstep));
+        }
+        let delay = (oldest + self.limits.max_delay, Closed::Delay);
+        let deadline = self.latest_start().map(|start| (start, Closed::Deadline));
+        Some(deadline.filter(|(start, _)| *start < delay.0).unwrap_or(delay))
+    }
+
+    /// When the rows that wait must be begun so that the nearest deadline is kept, if they take
+    /// up to twice as long as expected.
+    fn latest_start(&self) -> Option<Moment> {
+        let begun = self.begun.as_ref().and_then(|(place, _)| place.deadline());
+        let nearest = [begun, self.line.nearest_deadline()].into_iter().flatten().min()?;
+        let rows = self.rows.min(self.limits.batch_rows);
+        Some(nearest.saturating_sub(self.cost.batch(rows) * 2))
     }
 
     /// Whether waiting could not make the next batch larger.
@@ -154,230 +321,74 @@ impl<T: Clone> Batcher<T> {
         self.rows >= self.limits.batch_rows.min(self.limits.queue_rows)
     }
 
-    fn closed(&self) -> Closed {
-        match (self.is_full(), self.draining, self.limits.max_delay.is_zero()) {
-            (true, ..) => Closed::Full,
-            (false, true, _) => Closed::Drain,
-            (false, false, true) => Closed::Idle,
-            (false, false, false) => Closed::Delay,
+    fn oldest(&self) -> Option<Moment> {
+        let begun = self.begun.as_ref().map(|(_, entry)| entry.arrived);
+        [begun, self.line.oldest()].into_iter().flatten().min()
+    }
+
+    fn next(&mut self) -> Option<(Place, Entry<T>)> {
+        if let Some(begun) = self.begun.take() {
+            return Some(begun);
+        }
+        let (place, entry) = self.line.pop()?;
+        if let Some(name) = &entry.simulator {
+            self.simulators.begun(name, place);
+        }
+        Some((place, entry))
+    }
+
+    /// Adds as many rows as the batch has room for; the rest of them goes first in the next one.
+    fn give_out(&mut self, batch: &mut Batch<T>, place: Place, mut entry: Entry<T>) {
+        let room = self.limits.batch_rows - batch.rows;
+        let rows = entry.rows.start..entry.rows.end.min(entry.rows.start + room);
+        batch.rows += rows.len();
+        if rows.end < entry.rows.end {
+            entry.rows.start = rows.end;
+            batch.parts.push(Part { item: entry.item.clone(), rows });
+            self.begun = Some((place, entry));
+            return;
+        }
+        if let Some(name) = entry.simulator {
+            self.simulators.dequeued(&name);
+            batch.simulators.push(name);
+        }
+        batch.parts.push(Part { item: entry.item, rows });
+    }
+
+    /// Puts those aside whose deadline has passed.
+    fn expire(&mut self, now: Moment) {
+        if let Some((place, entry)) = self.begun.take_if(|(place, _)| place.has_expired(now)) {
+            self.put_aside(place, entry);
+        }
+        while let Some((place, entry)) = self.line.pop_expired(now) {
+            self.put_aside(place, entry);
         }
     }
 
-    /// How long the oldest row has waited; nothing if none waits.
-    pub fn oldest_age(&self, now: Moment) -> Duration {
-        self.queue.front().map_or(Duration::ZERO, |oldest| now.saturating_sub(oldest.arrived))
+    fn put_aside(&mut self, place: Place, entry: Entry<T>) {
+        let item = self.dropped(place, entry);
+        self.expired.push_back(item);
     }
 
-    /// At most `room` rows of the oldest request.
-    fn take_part(&mut self, room: usize) -> Option<Part<T>> {
-        let oldest = self.queue.front_mut()?;
-        if oldest.rows.len() > room {
-            let rows = oldest.rows.start..oldest.rows.start + room;
-            oldest.rows.start = rows.end;
-            return Some(Part { item: oldest.item.clone(), rows });
-        }
-        self.queue.pop_front().map(|Entry { item, rows, .. }| Part { item, rows })
+    fn give_up(&mut self, place: Place) -> Option<T> {
+        let entry = self.line.remove(place)?;
+        Some(self.dropped(place, entry))
     }
+
+    fn dropped(&mut self, place: Place, entry: Entry<T>) -> T {
+        self.rows -= entry.rows.len();
+        if let Some(name) = &entry.simulator {
+            self.simulators.dropped(name, place);
+        }
+        entry.item
+    }
+}
+
+fn level(request: &Request) -> usize {
+    usize::from(request.priority.min(PRIORITIES - 1))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const US: fn(u64) -> Duration = Duration::from_micros;
-
-    fn batcher(batch_rows: usize, delay_us: u64, queue_rows: usize) -> Batcher<u32> {
-        Batcher::new(Limits { batch_rows, max_delay: US(delay_us), queue_rows })
-    }
-
-    fn items(batch: &Batch<u32>) -> Vec<u32> {
-        batch.parts.iter().map(|part| part.item).collect()
-    }
-
-    #[test]
-    fn without_a_delay_whatever_waits_is_due() {
-        let mut queue = batcher(8, 0, 100);
-        assert_eq!(queue.take(US(5)), None);
-        queue.push(1, 1, US(5)).unwrap();
-        queue.push(2, 1, US(5)).unwrap();
-        assert_eq!(items(&queue.take(US(5)).unwrap()), [1, 2]);
-    }
-
-    #[test]
-    fn the_delay_counts_from_the_oldest_row() {
-        let mut queue = batcher(8, 100, 100);
-        queue.push(1, 1, US(0)).unwrap();
-        queue.push(2, 1, US(90)).unwrap();
-        assert_eq!(queue.next_deadline(), Some(US(100)));
-        assert_eq!(queue.take(US(99)), None);
-        assert_eq!(items(&queue.take(US(100)).unwrap()), [1, 2]);
-        assert_eq!(queue.next_deadline(), None);
-    }
-
-    #[test]
-    fn a_full_batch_does_not_wait() {
-        let mut queue = batcher(2, 1_000, 100);
-        for item in 0..3 {
-            queue.push(item, 1, US(0)).unwrap();
-        }
-        assert_eq!(items(&queue.take(US(0)).unwrap()), [0, 1]);
-        assert_eq!(queue.take(US(0)), None, "the third waits for company");
-    }
-
-    #[test]
-    fn a_full_queue_does_not_wait_for_a_batch_that_it_can_not_hold() {
-        let mut queue = batcher(8, 1_000, 2);
-        queue.push(1, 2, US(0)).unwrap();
-        assert_eq!(items(&queue.take(US(0)).unwrap()), [1]);
-    }
-
-    #[test]
-    fn a_large_request_is_split_and_its_rest_goes_first() {
-        let mut queue = batcher(4, 0, 100);
-        queue.push(1, 6, US(0)).unwrap();
-        queue.push(2, 1, US(0)).unwrap();
-        let first = queue.take(US(0)).unwrap();
-        assert_eq!(first.parts, [Part { item: 1, rows: 0..4 }]);
-        let second = queue.take(US(0)).unwrap();
-        assert_eq!(second.parts, [Part { item: 1, rows: 4..6 }, Part { item: 2, rows: 0..1 }]);
-    }
-
-    #[test]
-    fn at_the_limit_a_request_is_refused_whole_and_the_queue_is_as_before() {
-        let mut queue = batcher(4, 0, 5);
-        queue.push(1, 3, US(0)).unwrap();
-        assert_eq!(queue.push(2, 3, US(70)), Err(Full { item: 2, oldest: US(70) }));
-        assert_eq!(queue.rows(), 3);
-        queue.push(3, 2, US(70)).unwrap();
-        assert_eq!(items(&queue.take(US(70)).unwrap()), [1, 3]);
-    }
-
-    #[test]
-    fn draining_ends_all_waiting() {
-        let mut queue = batcher(8, 1_000_000, 100);
-        queue.push(1, 1, US(0)).unwrap();
-        queue.drain();
-        assert_eq!(items(&queue.take(US(0)).unwrap()), [1]);
-    }
-
-    #[test]
-    fn abandoned_requests_come_back_once_each() {
-        let mut queue = batcher(4, 0, 100);
-        queue.push(1, 6, US(0)).unwrap();
-        queue.push(2, 1, US(0)).unwrap();
-        queue.take(US(0)).unwrap();
-        assert_eq!(queue.abandon(), [1, 2]);
-        assert_eq!((queue.rows(), queue.take(US(9))), (0, None));
-    }
-
-    /// One step of a random history: some time passes, then a request arrives or the device asks.
-    #[derive(Clone, Debug)]
-    enum Step {
-        Push { after_us: u64, rows: usize },
-        Take { after_us: u64 },
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let push =
-            (0..300u64, 1..12usize).prop_map(|(after_us, rows)| Step::Push { after_us, rows });
-        let take = (0..300u64).prop_map(|after_us| Step::Take { after_us });
-        proptest::collection::vec(prop_oneof![3 => push, 2 => take], 0..200)
-    }
-
-    /// What a history did: each accepted row with its arrival, each batch with its moment.
-    #[derive(Default)]
-    struct History {
-        accepted: Vec<((u32, usize), Duration)>,
-        batches: Vec<(Duration, Vec<(u32, usize)>)>,
-        left: usize,
-    }
-
-    fn play(queue: &mut Batcher<u32>, steps: &[Step]) -> History {
-        let (mut history, mut now) = (History::default(), Duration::ZERO);
-        for (i, step) in steps.iter().enumerate() {
-            match *step {
-                Step::Push { after_us, rows } => {
-                    now += US(after_us);
-                    if queue.push(i as u32, rows, now).is_ok() {
-                        history.accepted.extend((0..rows).map(|row| ((i as u32, row), now)));
-                    }
-                }
-                Step::Take { after_us } => {
-                    now += US(after_us);
-                    let batch = queue.take(now);
-                    history.batches.extend(batch.map(|batch| (now, rows_of(&batch))));
-                }
-            }
-        }
-        history.left = queue.rows();
-        history
-    }
-
-    fn rows_of(batch: &Batch<u32>) -> Vec<(u32, usize)> {
-        let rows =
-            |part: &Part<u32>| part.rows.clone().map(|row| (part.item, row)).collect::<Vec<_>>();
-        batch.parts.iter().flat_map(rows).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn no_row_is_lost_or_doubled_and_all_keep_their_order(
-            steps in steps(), batch_rows in 1..20usize, delay in 0..500u64, queue_rows in 12..60usize,
-        ) {
-            let mut queue = batcher(batch_rows, delay, queue_rows);
-            let history = play(&mut queue, &steps);
-            let taken: Vec<_> = history.batches.iter().flat_map(|(_, rows)| rows.clone()).collect();
-            let accepted: Vec<_> = history.accepted.iter().map(|(row, _)| *row).collect();
-            prop_assert_eq!(&taken[..], &accepted[..taken.len()]);
-            prop_assert_eq!(taken.len() + history.left, accepted.len());
-        }
-
-        #[test]
-        fn no_batch_is_empty_or_too_big_and_the_queue_keeps_its_limit(
-            steps in steps(), batch_rows in 1..20usize, delay in 0..500u64, queue_rows in 12..60usize,
-        ) {
-            let mut queue = batcher(batch_rows, delay, queue_rows);
-            let history = play(&mut queue, &steps);
-            prop_assert!(history.batches.iter().all(|(_, rows)| (1..=batch_rows).contains(&rows.len())));
-            prop_assert!(history.left <= queue_rows);
-        }
-
-        #[test]
-        fn a_row_past_its_deadline_is_in_the_next_batch_unless_older_rows_fill_it(
-            steps in steps(), batch_rows in 1..20usize, delay in 0..500u64,
-        ) {
-            let mut queue = batcher(batch_rows, delay, usize::MAX);
-            let history = play(&mut queue, &steps);
-            let mut arrivals = history.accepted.iter().map(|(_, arrived)| *arrived);
-            for (taken_at, rows) in &history.batches {
-                let in_batch: Vec<_> = arrivals.by_ref().take(rows.len()).collect();
-                let next = arrivals.clone().next();
-                let due = |arrived: Duration| arrived + US(delay) <= *taken_at;
-                // Whoever waits behind a batch that is not full arrived after it was taken.
-                prop_assert!(rows.len() == batch_rows || next.is_none_or(|next| next >= *taken_at));
-                prop_assert!(rows.len() == batch_rows || due(in_batch[0]), "taken too early");
-            }
-        }
-
-        #[test]
-        fn a_device_that_asks_at_each_deadline_keeps_all_of_them(
-            arrivals in proptest::collection::vec((0..200u64, 1..6usize), 1..100),
-            batch_rows in 1..20usize, delay in 0..500u64,
-        ) {
-            let mut queue = batcher(batch_rows, delay, usize::MAX);
-            let mut now = Duration::ZERO;
-            for (item, (after_us, rows)) in arrivals.into_iter().enumerate() {
-                let next = now + US(after_us);
-                while let Some(deadline) = queue.next_deadline().filter(|deadline| *deadline <= next) {
-                    let at = deadline.max(now);
-                    prop_assert!(queue.take(at).is_some(), "a deadline without a batch");
-                }
-                now = next;
-                queue.push(item as u32, rows, now).unwrap();
-                let oldest = queue.queue.front().unwrap().arrived;
-                prop_assert!(now <= oldest + US(delay), "a row waits past its deadline");
-            }
-        }
-    }
-}
+mod properties;
+#[cfg(test)]
+mod tests;

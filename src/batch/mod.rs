@@ -1,11 +1,23 @@
 //! The one queue. Pure: it knows no messages, no device and no clock; `now` is passed in.
 //!
-//! Requests come in with a number of rows and leave in batches, in the order of their arrival.
-//! Work-conserving: with no delay set, whatever waits is due as soon as somebody asks for it.
+//! Requests come in with a number of rows and leave in batches: by priority, in turns among
+//! simulators, the nearest deadline first. Work-conserving: with no delay set, whatever waits is
+//! due as soon as somebody asks for it.
 
 mod batcher;
+mod cost;
+mod line;
+mod request;
+mod simulators;
 
-pub use batcher::{Batch, Batcher, Closed, Full, Limits, Part};
+use std::time::Duration;
+
+pub use batcher::{Batch, Batcher, Closed, Limits, Part};
+pub use cost::Cost;
+pub use request::{PRIORITIES, Reason, Refused, Request};
+
+/// Moments are durations since any fixed one, the same for all calls.
+type Moment = Duration;
 
 /// The sizes of batches by which others tell them apart: powers of two below the largest, and it.
 pub fn sizes(largest: usize) -> impl Iterator<Item = usize> {

@@ -93,7 +93,7 @@ fn setup(
     verified: Verified,
     load: Duration,
 ) -> Result<Setup, Failure> {
-    let Settings { model, limits, nats, worker, monitoring, .. } = settings;
+    let Settings { model, limits, queue, nats, worker, monitoring, .. } = settings;
     let name =
         worker.name.clone().unwrap_or_else(|| format!("{:08x}", OsRng.unwrap_err().next_u32()));
     let served = Served::new(artifact, &verified, model.precision, limits, &name);
@@ -105,6 +105,8 @@ fn setup(
             batch_rows: model.max_batch_size,
             max_delay: model.max_delay,
             queue_rows: limits.queue_rows,
+            simulator_requests: queue.requests_per_simulator,
+            newest_wins: queue.newest_wins,
         },
         load,
         started_at: SystemTime::now(),
@@ -115,6 +117,7 @@ fn setup(
         policy: Box::new(verified.policy),
         nats: nats.clone(),
         drain_timeout: worker.drain_timeout,
+        default_budget: queue.deadline,
         vitals: Arc::new(Vitals::new(about, traces)),
     })
 }

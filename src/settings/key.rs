@@ -1,6 +1,6 @@
 //! The table of settings: their names, their kinds, and the known name nearest to a wrong one.
 
-use super::{limits, logging, model, monitoring, nats, server, worker};
+use super::{limits, logging, model, monitoring, nats, queue, server, worker};
 
 /// One setting: where it stands and what kind of value it takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +93,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
     [
         model::KEYS,
         limits::KEYS,
+        queue::KEYS,
         nats::KEYS,
         worker::KEYS,
         server::KEYS,

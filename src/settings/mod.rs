@@ -18,6 +18,7 @@ pub mod model;
 pub mod monitoring;
 pub mod nats;
 pub mod problem;
+pub mod queue;
 pub mod reference;
 pub mod server;
 pub mod servers;
@@ -36,6 +37,7 @@ pub use model::Model;
 pub use monitoring::Monitoring;
 pub use nats::Nats;
 pub use problem::{Expected, Problem, Problems};
+pub use queue::Queue;
 pub use server::Server;
 pub use servers::Servers;
 pub use shown::Shown;
@@ -50,6 +52,7 @@ use values::Values;
 pub struct Settings {
     pub model: Model,
     pub limits: Limits,
+    pub queue: Queue,
     pub nats: Nats,
     pub worker: Worker,
     pub server: Server,
@@ -108,6 +111,7 @@ impl Settings {
     fn read(values: &mut Values) -> Option<Self> {
         let model = Model::read(values);
         let limits = Limits::read(values);
+        let queue = Queue::read(values);
         let nats = Nats::read(values);
         let worker = Worker::read(values);
         let server = Server::read(values);
@@ -116,6 +120,7 @@ impl Settings {
         Some(Self {
             model: model?,
             limits: limits?,
+            queue: queue?,
             nats: nats?,
             worker: worker?,
             server: server?,

@@ -84,6 +84,8 @@ fn requests(vitals: &Vitals) -> Vec<Figure> {
     ];
     let outcome = |(name, count)| Figure::new(&names::REQUESTS, &[model, name], count as f64);
     figures.extend(tally.outcomes().map(outcome));
+    let refusals = |(name, count)| Figure::new(&names::REFUSALS, &[model, name], count as f64);
+    figures.extend(tally.refused_for().map(refusals));
     figures
 }
 

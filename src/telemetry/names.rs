@@ -63,6 +63,8 @@ metrics! {
         "Bytes of request bodies.";
     RESPONSE_BYTES = Counter "carla_rl_response_payload_bytes_total" ["model"]
         "Bytes of reply bodies, errors included.";
+    REFUSALS = Counter "carla_rl_queue_refusals_total" ["model", "reason"]
+        "Requests answered overloaded, by why: full (limits.queue_rows), late (they could not be done within their deadline), simulator (queue.requests_per_simulator).";
     MALFORMED_TRACEPARENTS = Counter "carla_rl_malformed_traceparents_total" ["model"]
         "Requests whose traceparent header could not be read, and was ignored.";
 
@@ -78,7 +80,7 @@ metrics! {
 
     // Batches and where their time goes.
     BATCHES = Counter "carla_rl_batches_total" ["model", "reason"]
-        "Batches computed, by what closed them: full, delay (max_delay_us passed), idle (the device was free), drain.";
+        "Batches computed, by what closed them: full, delay (max_delay_us passed), deadline (a row's was near), lockstep (all simulators had asked), idle (the device was free), drain.";
     BATCH_SIZE = Rows "carla_rl_batch_size_rows" ["model"]
         "Rows of a batch.";
     MAX_BATCH_SIZE = Gauge "carla_rl_max_batch_size_rows" ["model"]

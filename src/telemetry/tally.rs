@@ -10,7 +10,7 @@ use super::{
     names::{self, Metric},
     outcome::Outcome,
 };
-use crate::batch::Closed;
+use crate::batch::{Closed, Reason};
 
 /// One lock holds all of it, so that a look from outside sees numbers that belong together.
 pub struct Tally {
@@ -20,6 +20,7 @@ pub struct Tally {
     pub malformed_traceparents: u64,
     ended: [u64; Outcome::COUNT],
     batches: [u64; Closed::ALL.len()],
+    refusals: [u64; Reason::NAMES.len()],
     pub busy: Duration,
     pub device_errors: u64,
     pub device_panics: u64,
@@ -86,6 +87,7 @@ impl Tally {
             malformed_traceparents: 0,
             ended: [0; Outcome::COUNT],
             batches: [0; Closed::ALL.len()],
+            refusals: [0; Reason::NAMES.len()],
             busy: Duration::ZERO,
             device_errors: 0,
             device_panics: 0,
@@ -119,6 +121,20 @@ impl Tally {
         if let Outcome::Error(code) = outcome {
             self.last_error = Some(code.name());
         }
+    }
+
+    /// The queue had no place for a request.
+    pub fn refused(&mut self, reason: Reason) {
+        self.refusals[reason.index()] += 1;
+    }
+
+    pub fn refusals(&self, reason: Reason) -> u64 {
+        self.refusals[reason.index()]
+    }
+
+    /// How many requests the queue refused for what.
+    pub fn refused_for(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Reason::NAMES.into_iter().zip(self.refusals)
     }
 
     /// The device was warmed up; its slowest batch took so long.

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{pending::Pending, queue::Queue};
 use crate::{
-    batch::{self, Batch},
+    batch::{self, Batch, Cost},
     failure::Failure,
     policy::{Input, Mode, Output, Policy, PolicySpec, message},
     telemetry::{
@@ -83,7 +83,10 @@ pub async fn start(
     let batch_rows = vitals.about.limits.batch_rows;
     let thread = std::thread::Builder::new().name("device".into()).spawn(move || {
         let result = warm_up(policy.as_mut(), batch_rows).map_err(|error| message(&error));
-        let result = result.map(|slowest| vitals.tally().warmed_up(slowest));
+        let result = result.map(|(slowest, cost)| {
+            vitals.tally().warmed_up(slowest);
+            queue.know(cost);
+        });
         let failed = result.is_err();
         if warmed.send(result).is_ok() && !failed {
             compute_all(policy, &queue, &vitals, &sender);
@@ -98,24 +101,33 @@ pub async fn start(
     Ok(done)
 }
 
-/// One forward pass of each batch size that the device may compile or choose kernels for: powers
-/// of two, and the largest. How long the slowest took.
+/// Two forward passes of each batch size that the device may compile or choose kernels for: powers
+/// of two, and the largest. How long the slowest took, and what the second ones did.
 ///
 /// # Errors
 /// What the device reports.
-fn warm_up(policy: &mut dyn Policy, max_rows: usize) -> candle_core::Result<Duration> {
-    let mut slowest = Duration::ZERO;
+fn warm_up(policy: &mut dyn Policy, max_rows: usize) -> candle_core::Result<(Duration, Cost)> {
+    let (mut slowest, mut cost) = (Duration::ZERO, Cost::default());
     for rows in batch::sizes(max_rows) {
-        let began = Instant::now();
-        let space = &policy.spec().observation_space;
-        let zeros = Observations::F32(vec![0.0; rows * space.size()]);
-        let mut observations = Observations::empty(space);
-        observations.extend(&zeros, 0..zeros.len());
-        let wants = policy.spec().wants();
-        policy.forward(&Input::new(observations, vec![Mode::Deterministic; rows], wants))?;
-        slowest = slowest.max(began.elapsed());
+        let input = zeros(policy.spec(), rows);
+        let mut took = Duration::ZERO;
+        for _ in 0..2 {
+            let began = Instant::now();
+            policy.forward(&input)?;
+            took = began.elapsed();
+            slowest = slowest.max(took);
+        }
+        cost.warm(rows, took);
     }
-    Ok(slowest)
+    Ok((slowest, cost))
+}
+
+fn zeros(spec: &PolicySpec, rows: usize) -> Input {
+    let space = &spec.observation_space;
+    let zeros = Observations::F32(vec![0.0; rows * space.size()]);
+    let mut observations = Observations::empty(space);
+    observations.extend(&zeros, 0..zeros.len());
+    Input::new(observations, vec![Mode::Deterministic; rows], spec.wants())
 }
 
 fn compute_all(
@@ -137,6 +149,7 @@ fn compute_all(
             Err(_) => Err("the policy panicked".into()),
         };
         let finished = queue.now();
+        queue.computed(&batch, finished.saturating_sub(started));
         vitals.end();
         let sent =
             done.blocking_send(Done { batch, output, started, assembled, finished, panicked });

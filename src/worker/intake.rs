@@ -1,6 +1,6 @@
 //! From a message to rows in the queue, or to a typed error.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{HeaderMap, HeaderValue, Message};
 use rand::{RngCore, SeedableRng};
@@ -10,12 +10,14 @@ use super::{
     answer::Answer,
     pending::{Form, Pending, ReplyTo, Trace},
     queue::Queue,
+    refusal,
     served::Served,
 };
 use crate::{
+    batch,
     telemetry::Vitals,
     wire::{
-        Code, Encoding, Request, Scalar, TraceContext, Wants, WireError,
+        Code, Encoding, Request, Scalar, Schedule, TraceContext, Wants, WireError,
         request::Input,
         subjects::{
             MODEL_VERSION_HEADER, REQUEST_ID_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER,
@@ -28,6 +30,8 @@ pub struct Intake {
     served: Arc<Served>,
     queue: Arc<Queue>,
     vitals: Arc<Vitals>,
+    /// The budget of requests that bring none.
+    default_budget: Option<Duration>,
     /// For requests that want a sample and bring no seed.
     seeds: ChaCha8Rng,
     count: u64,
@@ -35,20 +39,27 @@ pub struct Intake {
 
 /// What became of a message.
 pub enum Taken {
-    Queued(Arc<Pending>),
+    /// It waits, in the place of another one if there is one.
+    Queued(Arc<Pending>, Option<Arc<Pending>>),
     Refused(Answer),
     /// Nobody could be answered.
     Ignored,
 }
 
 impl Intake {
-    pub fn new(served: Arc<Served>, queue: Arc<Queue>, vitals: Arc<Vitals>) -> Self {
-        Self { served, queue, vitals, seeds: ChaCha8Rng::from_os_rng(), count: 0 }
+    pub fn new(
+        served: Arc<Served>,
+        queue: Arc<Queue>,
+        vitals: Arc<Vitals>,
+        default_budget: Option<Duration>,
+    ) -> Self {
+        let seeds = ChaCha8Rng::from_os_rng();
+        Self { served, queue, vitals, default_budget, seeds, count: 0 }
     }
 
-    /// Takes one message, always at once.
-    pub fn take(&mut self, message: Message) -> Taken {
-        let arrived = self.queue.now();
+    /// Takes one message, always at once. `arrived`: when it came to this process, on the worker's
+    /// clock.
+    pub fn take(&mut self, message: Message, arrived: Duration) -> Taken {
         let Some(inbox) = message.reply.filter(|inbox| is_inbox(inbox, &message.subject)) else {
             return Taken::Ignored;
         };
@@ -92,9 +103,12 @@ impl Intake {
         let mut request = Request::read(payload)
             .map_err(|rejection| Box::new(Refusal { error: rejection.error, id: rejection.id }))?;
         let id = request.id.take();
-        let checked = self.check_version(headers).and_then(|()| self.check_request(request, to));
+        let checked = self
+            .check_version(headers)
+            .and_then(|()| schedule(headers))
+            .and_then(|schedule| Ok((schedule, self.check_request(request, to)?)));
         match checked {
-            Ok(pending) => Ok(Pending { id, ..pending }),
+            Ok((schedule, pending)) => Ok(Pending { id, schedule, ..pending }),
             Err(error) => Err(Box::new(Refusal { error, id })),
         }
     }
@@ -116,22 +130,25 @@ impl Intake {
         };
         self.count += 1;
         let (number, to) = (self.count, to.clone());
-        let wants = request.wants;
-        Ok(Pending { number, to, form, rows, states, masks, seed, wants, id: None })
+        let (wants, schedule) = (request.wants, Schedule::default());
+        Ok(Pending { number, to, form, rows, states, masks, seed, wants, schedule, id: None })
     }
 
-    fn push(&self, pending: Pending) -> Taken {
+    fn push(&self, mut pending: Pending) -> Taken {
+        pending.schedule.budget = pending.schedule.budget.or(self.default_budget);
+        let request = request(&pending);
         let pending = Arc::new(pending);
-        match self.queue.push(pending.clone()) {
-            Ok(()) => Taken::Queued(pending),
-            Err(full) => {
-                // By then the queue has turned over once.
-                let retry = u64::try_from(full.oldest.as_millis()).unwrap_or(u64::MAX);
-                let error = WireError::new(Code::Overloaded, "this worker's queue is full")
-                    .retry_after_ms(retry.clamp(1, 1000));
-                Taken::Refused(Answer::error(&pending.to, &error, pending.id.as_ref()))
-            }
-        }
+        let error = match request.deadline.is_some_and(|deadline| deadline <= self.queue.now()) {
+            true => refusal::expired(&pending),
+            false => match self.queue.push(pending.clone(), request) {
+                Ok(superseded) => return Taken::Queued(pending, superseded),
+                Err(refused) => {
+                    self.vitals.tally().refused(refused.reason);
+                    refusal::overloaded(&refused, self.queue.limits)
+                }
+            },
+        };
+        Taken::Refused(Answer::error(&pending.to, &error, pending.id.as_ref()))
     }
 
     fn check_bytes(&self, got: usize) -> Result<(), WireError> {
@@ -178,6 +195,22 @@ impl Intake {
             .expected(has.join(", "))
             .got(lacks.join(", ")))
     }
+}
+
+/// What the queue is to know of it.
+fn request(pending: &Pending) -> batch::Request {
+    let schedule = &pending.schedule;
+    batch::Request {
+        rows: pending.rows.count,
+        priority: schedule.priority,
+        deadline: schedule.budget.map(|budget| pending.to.arrived + budget),
+        simulator: schedule.env_id.clone(),
+    }
+}
+
+fn schedule(headers: Option<&HeaderMap>) -> Result<Schedule, WireError> {
+    let Some(headers) = headers else { return Ok(Schedule::default()) };
+    Schedule::read(|name| header(headers, name).map(HeaderValue::as_str))
 }
 
 struct Refusal {

@@ -7,17 +7,18 @@
 mod answer;
 mod engine;
 mod intake;
-
 mod membership;
 mod outbox;
 mod pending;
 mod queue;
+mod refusal;
 mod responder;
 mod run;
 mod saturation;
 mod served;
 mod service;
 mod spec_service;
+mod standstill;
 mod stopped;
 
 pub use run::{Setup, run};

@@ -8,10 +8,10 @@ use tokio::time::timeout;
 
 use super::{answer::Answer, pending::ReplyTo, queue::Queue};
 use crate::{
+    batch::Reason,
     failure::Failure,
     nats,
     telemetry::{Outcome, Vitals, traces::RequestTrace},
-    wire::Code,
 };
 
 /// How long an answer may wait for room in the client library's line.
@@ -83,7 +83,7 @@ impl Outbox {
 
     /// Requests that found no room in the queue so far.
     pub fn refused(&self) -> u64 {
-        self.vitals.tally().count(Outcome::Error(Code::Overloaded))
+        self.vitals.tally().refusals(Reason::Full)
     }
 
     /// Sees that the broker has all answers.

@@ -6,7 +6,7 @@ use async_nats::{HeaderValue, Subject};
 
 use crate::{
     telemetry::traces::Traced,
-    wire::{Encoding, Rows, Scalar, TraceContext, Wants},
+    wire::{Encoding, Rows, Scalar, Schedule, TraceContext, Wants},
 };
 
 /// Everything that batching and replying need; nothing of the message it came in.
@@ -24,6 +24,7 @@ pub struct Pending {
     /// `None`: deterministic.
     pub seed: Option<u64>,
     pub wants: Wants,
+    pub schedule: Schedule,
     pub id: Option<Scalar>,
 }
 

@@ -1,21 +1,29 @@
 //! The batcher with a clock and a lock: the network thread pushes, the device thread takes.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use super::pending::Pending;
 use crate::{
-    batch::{Batch, Batcher, Full, Limits},
+    batch::{Batch, Batcher, Cost, Limits, Refused, Request},
     wire::health::QueueHealth,
 };
 
 pub struct Queue {
+    pub limits: Limits,
     started: Instant,
     state: Mutex<QueueState>,
     changed: Condvar,
+    /// When the next request expires, in µs; [`NEVER`] if none does.
+    next_expiry: AtomicU64,
 }
+
+const NEVER: u64 = u64::MAX;
 
 struct QueueState {
     batcher: Batcher<Arc<Pending>>,
@@ -27,7 +35,13 @@ struct QueueState {
 impl Queue {
     pub fn new(limits: Limits) -> Self {
         let state = QueueState { batcher: Batcher::new(limits), idle: false, closed: false };
-        Self { started: Instant::now(), state: Mutex::new(state), changed: Condvar::new() }
+        Self {
+            limits,
+            started: Instant::now(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            next_expiry: AtomicU64::new(NEVER),
+        }
     }
 
     /// The worker's clock: time since its start.
@@ -35,14 +49,25 @@ impl Queue {
         self.started.elapsed()
     }
 
+    /// What the device has shown in its warm-up.
+    pub fn know(&self, cost: Cost) {
+        self.lock().batcher.know(cost);
+    }
+
     /// Queues a request; the device hears of it at the next [`Queue::wake`], so that a burst of
-    /// requests can become one batch.
+    /// requests can become one batch. Gives the request whose place it takes, if any.
     ///
     /// # Errors
-    /// The queue is full.
-    pub fn push(&self, pending: Arc<Pending>) -> Result<(), Full<Arc<Pending>>> {
-        let (rows, arrived) = (pending.rows.count, pending.to.arrived);
-        self.lock().batcher.push(pending, rows, arrived)
+    /// There is no place for it.
+    pub fn push(
+        &self,
+        pending: Arc<Pending>,
+        request: Request,
+    ) -> Result<Option<Arc<Pending>>, Refused<Arc<Pending>>> {
+        let mut state = self.lock();
+        let pushed = state.batcher.push(pending, request, self.now());
+        self.note_expiry(&state);
+        pushed
     }
 
     /// Tells an idle device that something was pushed.
@@ -60,14 +85,37 @@ impl Queue {
                 return None;
             }
             let now = self.now();
-            if let Some(batch) = state.batcher.take(now) {
-                return Some(batch);
+            let batch = state.batcher.take(now);
+            self.note_expiry(&state);
+            if batch.is_some() {
+                return batch;
             }
             state.idle = true;
-            let deadline = state.batcher.next_deadline();
-            state = self.wait(state, deadline.map(|deadline| deadline.saturating_sub(now)));
+            let due = state.batcher.next_due(now);
+            state = self.wait(state, due.map(|due| due.saturating_sub(now)));
             state.idle = false;
         }
+    }
+
+    /// The device has computed a batch.
+    pub fn computed(&self, batch: &Batch<Arc<Pending>>, took: Duration) {
+        self.lock().batcher.computed(batch.rows, took, &batch.simulators);
+    }
+
+    /// When to look for expired requests, on the worker's clock.
+    pub fn next_expiry(&self) -> Option<Duration> {
+        match self.next_expiry.load(Ordering::Relaxed) {
+            NEVER => None,
+            us => Some(Duration::from_micros(us)),
+        }
+    }
+
+    /// The requests that have expired while they waited.
+    pub fn take_expired(&self) -> Vec<Arc<Pending>> {
+        let mut state = self.lock();
+        let expired = state.batcher.take_expired(self.now());
+        self.note_expiry(&state);
+        expired
     }
 
     pub fn rows(&self) -> usize {
@@ -75,12 +123,12 @@ impl Queue {
     }
 
     /// What waits, for whoever looks from outside.
-    pub fn look(&self, limit: usize) -> QueueHealth {
+    pub fn look(&self) -> QueueHealth {
         let state = self.lock();
         QueueHealth {
             requests: state.batcher.requests() as u64,
             rows: state.batcher.rows() as u64,
-            limit: limit as u64,
+            limit: self.limits.queue_rows as u64,
             oldest_ms: state.batcher.oldest_age(self.now()).as_micros() as f64 / 1e3,
         }
     }
@@ -93,13 +141,22 @@ impl Queue {
 
     /// Takes everything out that no batch has begun to compute.
     pub fn abandon(&self) {
-        self.lock().batcher.abandon();
+        let mut state = self.lock();
+        state.batcher.abandon();
+        self.note_expiry(&state);
     }
 
     /// Ends the device thread after its current batch.
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_one();
+    }
+
+    fn note_expiry(&self, state: &QueueState) {
+        // Looking a little late finds all that are due; looking early would find none.
+        let us = |at: Duration| u64::try_from(at.as_micros()).unwrap_or(NEVER).saturating_add(1);
+        let next = state.batcher.next_expiry().map_or(NEVER, us);
+        self.next_expiry.store(next, Ordering::Relaxed);
     }
 
     fn wait<'a>(

@@ -72,6 +72,12 @@ impl Responder {
         answers
     }
 
+    /// Answers a request that is not going to be computed.
+    pub fn refuse(&mut self, pending: &Pending, error: &WireError) -> Option<Answer> {
+        self.open.remove(&pending.number)?;
+        Some(Answer::error(&pending.to, error, pending.id.as_ref()))
+    }
+
     /// Answers everything that is still open with an error.
     pub fn refuse_all(&mut self, error: &WireError) -> Vec<Answer> {
         let refuse = |open: Open| Answer::error(&open.pending.to, error, open.pending.id.as_ref());

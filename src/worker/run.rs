@@ -19,6 +19,8 @@ pub struct Setup {
     pub policy: Box<dyn Policy>,
     pub nats: settings::Nats,
     pub drain_timeout: Duration,
+    /// How long requests may wait for their answer that do not say it themselves.
+    pub default_budget: Option<Duration>,
     /// Told of all that happens.
     pub vitals: Arc<Vitals>,
 }

@@ -10,7 +10,7 @@ use std::{
 use async_nats::Client;
 use tokio::{
     sync::{mpsc, watch},
-    time::{Interval, MissedTickBehavior, interval, timeout},
+    time::{Interval, MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::{
@@ -19,12 +19,15 @@ use super::{
     intake::{Intake, Taken},
     membership::{Confirmation, Membership, TICK},
     outbox::Outbox,
+    pending::Pending,
     queue::Queue,
+    refusal,
     responder::Responder,
     run::Setup,
     saturation::Saturation,
     served::Served,
     spec_service::SpecService,
+    standstill::Standstill,
 };
 use crate::{
     failure::Failure,
@@ -47,6 +50,7 @@ pub struct Service {
     served: Arc<Served>,
     queue: Arc<Queue>,
     intake: Intake,
+    standstill: Standstill,
     responder: Responder,
     membership: Membership,
     saturation: Saturation,
@@ -70,12 +74,12 @@ impl Service {
     /// # Errors
     /// No broker, or the device fails.
     pub async fn start(setup: Setup) -> Result<Self, Failure> {
-        let Setup { served, policy, nats, drain_timeout, vitals } = setup;
+        let Setup { served, policy, nats, drain_timeout, default_budget, vitals } = setup;
         let limits = vitals.about.limits;
         let served = Arc::new(served);
         let queue = Arc::new(Queue::new(limits));
         let looked_at = queue.clone();
-        vitals.watch_queue(move || looked_at.look(limits.queue_rows));
+        vitals.watch_queue(move || looked_at.look());
         let done = engine::start(policy, queue.clone(), vitals.clone()).await?;
         let data = connect(&nats, nats::REQUESTS, &vitals).await?;
         let control = connect(&nats, nats::CONTROL, &vitals).await?;
@@ -83,7 +87,8 @@ impl Service {
         let subject = subjects::infer(&nats.prefix, &model);
         let membership = Membership::new(data.client.clone(), subject, model);
         Ok(Self {
-            intake: Intake::new(served.clone(), queue.clone(), vitals.clone()),
+            intake: Intake::new(served.clone(), queue.clone(), vitals.clone(), default_budget),
+            standstill: Standstill::new(queue.now()),
             responder: Responder::new(served.clone()),
             saturation: Saturation::new(limits.queue_rows),
             control: control.client,
@@ -112,12 +117,14 @@ impl Service {
         // Here, where a stop can't cut it off: from now on requests may be under way to us.
         self.join().await;
         while !self.is_drained() {
+            self.standstill.turn(self.queue.now());
             tokio::select! {
                 biased;
                 Some(link) = self.data.events.recv() => self.on_link(link).await?,
                 // What is rare comes before what may never end.
                 _ = stop.wait_for(|stop| *stop), if self.drain_by.is_none() => self.drain().await,
                 _ = tick.tick() => self.tick().await,
+                () = at(self.queue.next_expiry(), self.queue.now()) => self.expire().await,
                 confirmed = self.confirmation.wait() => self.on_confirmed(confirmed),
                 done = self.done.recv(), if self.outbox.connected => {
                     if !self.reply(done).await {
@@ -142,6 +149,9 @@ impl Service {
             taken += 1;
             message = if taken < BURST { self.membership.try_next() } else { None };
         }
+        if taken < BURST {
+            self.standstill.caught_up(self.queue.now());
+        }
         self.queue.wake();
         let spent = self.queue.now().saturating_sub(began);
         self.vitals.tally().decode.record(spent.as_secs_f64());
@@ -149,8 +159,14 @@ impl Service {
 
     async fn take(&mut self, message: async_nats::Message) {
         self.vitals.tally().received(message.payload.len());
-        match self.intake.take(message) {
-            Taken::Queued(pending) => self.responder.expect(pending),
+        let arrived = self.standstill.arrival(self.queue.now());
+        match self.intake.take(message, arrived) {
+            Taken::Queued(pending, superseded) => {
+                self.responder.expect(pending);
+                if let Some(superseded) = superseded {
+                    self.refuse_open(&superseded, &refusal::superseded()).await;
+                }
+            }
             Taken::Refused(answer) => self.refuse(answer).await,
             Taken::Ignored => self.vitals.tally().ended(Outcome::NoReplySubject),
         }
@@ -160,6 +176,19 @@ impl Service {
     async fn refuse(&mut self, answer: Answer) {
         if let Some(request) = self.outbox.send(answer).await {
             self.vitals.traces.record_refused(self.epoch(), &request);
+        }
+    }
+
+    /// Answers those whose deadline has passed while they waited.
+    async fn expire(&mut self) {
+        for pending in self.queue.take_expired() {
+            self.refuse_open(&pending, &refusal::expired(&pending)).await;
+        }
+    }
+
+    async fn refuse_open(&mut self, pending: &Pending, error: &WireError) {
+        if let Some(answer) = self.responder.refuse(pending, error) {
+            self.refuse(answer).await;
         }
     }
 
@@ -284,6 +313,14 @@ impl Service {
             %state, worker = spec.worker, model = spec.model, version = spec.model_version,
             weights = spec.weights, device = spec.device, open = self.responder.open(), "worker"
         );
+    }
+}
+
+/// Until a moment on a clock that shows `now`; pending if there is none.
+async fn at(moment: Option<Duration>, now: Duration) {
+    match moment {
+        Some(moment) => sleep(moment.saturating_sub(now)).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,10 +1,12 @@
 //! The whole program against a real nats-server, one for each test, on a free port.
 
 mod artifacts;
+mod asker;
 mod batching;
 mod broken;
 mod camera;
 mod command_line;
+mod deadlines;
 mod deployed;
 mod deployment;
 mod dicts;
@@ -32,6 +34,7 @@ mod q_values;
 mod round_trip;
 mod said;
 mod security;
+mod simulators;
 mod structure;
 mod supervision;
 mod support;

@@ -97,6 +97,7 @@ pub struct Builder {
     pub policy: Option<Box<dyn Policy>>,
     pub limits: Limits,
     pub batch: batch::Limits,
+    pub default_budget: Option<Duration>,
     pub drain_timeout: Duration,
     pub traces: Traces,
     verified: Option<Verified>,
@@ -111,7 +112,14 @@ impl Builder {
             artifact,
             policy: None,
             limits: Limits { queue_rows: 4096, request_rows: 1024, request_bytes: 1 << 20 },
-            batch: batch::Limits { batch_rows: 64, max_delay: Duration::ZERO, queue_rows: 4096 },
+            batch: batch::Limits {
+                batch_rows: 64,
+                max_delay: Duration::ZERO,
+                queue_rows: 4096,
+                simulator_requests: 64,
+                newest_wins: false,
+            },
+            default_budget: None,
             drain_timeout: Duration::from_secs(25),
             traces: Traces::none(),
             verified: Some(verified),
@@ -174,6 +182,7 @@ impl Builder {
             policy,
             nats: self.nats,
             drain_timeout: self.drain_timeout,
+            default_budget: self.default_budget,
             vitals: vitals.clone(),
         };
         let thread = std::thread::spawn(move || runtime().block_on(worker::run(setup, stopped)));
