@@ -17,12 +17,14 @@ pub struct Standstill {
     last_turn: Duration,
     /// When it stood still, until when, while there may be requests from that time.
     stood: Option<(Duration, Duration)>,
+    /// When the last request was read.
+    last_read: Duration,
 }
 
 impl Standstill {
     /// The serving thread begins to turn.
     pub fn new(now: Duration) -> Self {
-        Self { last_turn: now, stood: None }
+        Self { last_turn: now, stood: None, last_read: now }
     }
 
     /// The serving thread turns.
@@ -33,12 +35,15 @@ impl Standstill {
                 "this process stood still; requests that are read now count as old"
             );
             self.stood = Some((self.last_turn, now));
+        } else if now >= self.last_read + UNDER_WAY {
+            self.caught_up(now);
         }
         self.last_turn = now;
     }
 
     /// When a request that is read now has come, at the earliest.
-    pub fn arrival(&self, now: Duration) -> Duration {
+    pub fn arrival(&mut self, now: Duration) -> Duration {
+        self.last_read = now;
         self.stood.map_or(now, |(since, _)| since)
     }
 
@@ -74,5 +79,14 @@ mod tests {
         assert_eq!(standstill.arrival(MS(3200)), MS(100), "there has always been something");
         standstill.caught_up(MS(3200));
         assert_eq!(standstill.arrival(MS(3201)), MS(3201));
+    }
+
+    #[test]
+    fn a_standstill_in_which_nobody_asked_makes_no_later_request_old() {
+        let mut standstill = Standstill::new(MS(0));
+        standstill.turn(MS(3000));
+        standstill.turn(MS(3050));
+        standstill.turn(MS(3150));
+        assert_eq!(standstill.arrival(MS(3160)), MS(3160));
     }
 }
