@@ -59,6 +59,21 @@ impl Golden {
         Ok(Self { observations, rows, states, head, value, next_state })
     }
 
+    /// The first row alone.
+    pub fn first(&self) -> Self {
+        let row = |values: &[f64]| values[..values.len() / self.rows].to_vec();
+        let (mut observations, size) = (self.observations.clone(), self.observations.len());
+        observations.truncate(size / self.rows);
+        Self {
+            observations,
+            rows: 1,
+            states: self.states.as_ref().map(|states| states[..states.len() / self.rows].to_vec()),
+            head: row(&self.head),
+            value: self.value.as_deref().map(row),
+            next_state: self.next_state.as_deref().map(row),
+        }
+    }
+
     /// Runs the policy over the observations.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub struct Artifact {
 pub struct Verified {
     pub policy: NeuralPolicy,
     pub deviation: Deviation,
+    /// The first of the golden rows, by which it can be held to that later.
+    pub golden: Golden,
     /// `cpu`, `metal` or `cuda:N`: what `auto` came to.
     pub device: String,
 }
@@ -72,10 +74,10 @@ impl Artifact {
         let mut policy = NeuralPolicy::load(&self.card.policy, weights, &device, precision)
             .map_err(in_weights)?;
         let in_golden = |error| ArtifactError::new(&self.folder.join(GOLDEN_FILE), message(&error));
-        let deviation = Golden::parse(self.file(GOLDEN_FILE), &self.card.policy)
-            .and_then(|golden| golden.compare(&mut policy, precision))
-            .map_err(in_golden)?;
-        Ok(Verified { policy, deviation, device: crate::policy::device::name(&device) })
+        let golden = Golden::parse(self.file(GOLDEN_FILE), &self.card.policy).map_err(in_golden)?;
+        let deviation = golden.compare(&mut policy, precision).map_err(in_golden)?;
+        let (golden, device) = (golden.first(), crate::policy::device::name(&device));
+        Ok(Verified { policy, deviation, golden, device })
     }
 
     /// Empty for a name that the card's check would have refused.

@@ -27,9 +27,10 @@ use crate::{
     telemetry::{
         About, Monitor, Vitals, logs,
         traces::{Origin, Traces},
+        vitals::STALL,
     },
     wire::subjects,
-    worker::{self, Served, Setup, Stopped},
+    worker::{self, Canary, Served, Setup, Stopped, Watchdog},
 };
 
 /// Verifies the artifact, then serves it; with `--check`, only says what would be served.
@@ -49,6 +50,7 @@ pub fn run(arguments: &WorkerArgs, out: &mut impl Write) -> Result<(), Failure> 
     let setup = setup(&settings, &artifact, verified, began.elapsed())?;
     let vitals = setup.vitals.clone();
     vitals.watch_logs(logs.counts());
+    Watchdog::start(vitals.clone(), give_up)?;
     monitor.watch(vitals.clone(), &settings.nats);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Defect(error.to_string()))?;
@@ -59,6 +61,12 @@ pub fn run(arguments: &WorkerArgs, out: &mut impl Write) -> Result<(), Failure> 
     runtime.shutdown_background();
     report(&stopped?);
     Ok(())
+}
+
+/// The serving thread stands still, so nobody is left to end the process in good order.
+fn give_up(why: &str) {
+    logs::last_words(format!("carla-rl: {why}: given up; requests may be unanswered"));
+    std::process::exit(Failure::Defect(why.into()).exit_code().into());
 }
 
 /// The artifact that the settings mean, verified on the device that they name.
@@ -108,12 +116,19 @@ fn setup(
             simulator_requests: queue.requests_per_simulator,
             newest_wins: queue.newest_wins,
         },
+        stall: STALL,
         load,
         started_at: SystemTime::now(),
     };
     let traces = Traces::start(monitoring, origin(&about))?;
+    let canary = worker.canary.map(|after| Canary {
+        golden: verified.golden,
+        precision: model.precision,
+        after,
+    });
     Ok(Setup {
         served,
+        canary,
         policy: Box::new(verified.policy),
         nats: nats.clone(),
         drain_timeout: worker.drain_timeout,

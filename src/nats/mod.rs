@@ -94,6 +94,8 @@ pub enum Link {
     Up,
     /// A subscription that is still held when the connection comes back is renewed by the library.
     Down,
+    /// The server is about to shut down.
+    LameDuck,
     /// We may not subscribe to something.
     Refused(String),
     /// We may not publish something: a reply or a report is lost, and nobody else is told.
@@ -239,6 +241,7 @@ fn heard(event: &Event, counts: &Events) -> Option<Link> {
         Event::LameDuckMode => {
             tracing::warn!(connection = counts.name, "the broker is about to shut down");
             counts.lame_ducks.fetch_add(1, Ordering::Relaxed);
+            return Some(Link::LameDuck);
         }
         other => tracing::debug!(event = %other, "connection event"),
     }

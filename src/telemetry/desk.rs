@@ -165,7 +165,7 @@ impl Desk {
             server: requests.client.server_info().server_name,
             round_trip_ms: self.round_trip().map(|time| rounded(time.as_secs_f64() * 1e3)),
             reconnects: requests.events.reconnects(),
-            dropped: requests.events.dropped(),
+            dropped: self.vitals.dropped(),
         }
     }
 

@@ -76,6 +76,7 @@ fn requests(vitals: &Vitals) -> Vec<Figure> {
         of(&names::QUEUED_REQUESTS, queued as f64),
         of(&names::REQUEST_BYTES, tally.request_bytes as f64),
         of(&names::RESPONSE_BYTES, tally.response_bytes as f64),
+        of(&names::REQUESTS_DROPPED, vitals.dropped() as f64),
         of(&names::MALFORMED_TRACEPARENTS, tally.malformed_traceparents as f64),
         of(&names::QUEUED_ROWS, queue.rows as f64),
         of(&names::QUEUE_LIMIT, limit.queue_rows as f64),
@@ -104,11 +105,15 @@ fn device(vitals: &Vitals) -> Vec<Figure> {
     let tally = vitals.tally();
     let errors =
         |class, count: u64| Figure::new(&names::DEVICE_ERRORS, &[device, class], count as f64);
+    let canaries =
+        |result, count: u64| Figure::new(&names::CANARIES, &[device, result], count as f64);
     vec![
         Figure::new(&names::DEVICE_BUSY, &[device], tally.busy.as_secs_f64()),
         Figure::new(&names::DEVICE_COMPUTING, &[device], vitals.computing().as_secs_f64()),
         errors("error", tally.device_errors),
         errors("panic", tally.device_panics),
+        canaries("right", tally.canaries - tally.canary_failures),
+        canaries("wrong", tally.canary_failures),
     ]
 }
 

@@ -63,6 +63,8 @@ metrics! {
         "Bytes of request bodies.";
     RESPONSE_BYTES = Counter "carla_rl_response_payload_bytes_total" ["model"]
         "Bytes of reply bodies, errors included.";
+    REQUESTS_DROPPED = Counter "carla_rl_requests_dropped_total" ["model"]
+        "Requests that the broker delivered and the client library lost, so that they get no answer: too many came at once.";
     REFUSALS = Counter "carla_rl_queue_refusals_total" ["model", "reason"]
         "Requests answered overloaded, by why: full (limits.queue_rows), late (they could not be done within their deadline), simulator (queue.requests_per_simulator).";
     MALFORMED_TRACEPARENTS = Counter "carla_rl_malformed_traceparents_total" ["model"]
@@ -105,6 +107,9 @@ metrics! {
         "How long the batch that is being computed has taken so far; 0 if there is none.";
     DEVICE_ERRORS = Counter "carla_rl_device_errors_total" ["device", "class"]
         "Batches that failed: error (the device reported one), panic (the worker ends).";
+
+    CANARIES = Counter "carla_rl_canary_rows_total" ["device", "result"]
+        "Golden rows that the idle device computed (worker.canary_s): right, wrong (the worker ends).";
 
     // The worker's state.
     READY = Gauge "carla_rl_ready" []

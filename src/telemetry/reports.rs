@@ -42,10 +42,19 @@ pub async fn publish(desk: &Arc<Desk>, nats: settings::Nats, mut stop: watch::Re
         },
     };
     vitals.watch_connection(nats::MONITORING, &connection);
-    let nats::Connection { client, events, .. } = connection;
-    // Nobody reads them, and they would gather: what counts of them is counted already.
-    drop(events);
+    let nats::Connection { client, mut events, .. } = connection;
     let mut tasks = JoinSet::new();
+    let leaving = client.clone();
+    tasks.spawn(async move {
+        // What counts of the others is counted already.
+        while let Some(link) = events.recv().await {
+            if link == nats::Link::LameDuck
+                && let Err(error) = leaving.force_reconnect().await
+            {
+                tracing::warn!(%error, "looking for another server");
+            }
+        }
+    });
     tasks.spawn(measure(desk.clone(), client.clone()));
     tasks.spawn(services::answer(desk.clone(), client.clone()));
     Reports::new(desk.clone(), client).run(stop).await;

@@ -24,6 +24,9 @@ pub struct Tally {
     pub busy: Duration,
     pub device_errors: u64,
     pub device_panics: u64,
+    /// Golden rows that an idle device computed, and those that it got wrong.
+    pub canaries: u64,
+    pub canary_failures: u64,
     /// Batches in a row that failed.
     pub failing: u64,
     pub last_batch: Option<SystemTime>,
@@ -91,6 +94,8 @@ impl Tally {
             busy: Duration::ZERO,
             device_errors: 0,
             device_panics: 0,
+            canaries: 0,
+            canary_failures: 0,
             failing: 0,
             last_batch: None,
             slow_forward: Duration::ZERO,
@@ -135,6 +140,12 @@ impl Tally {
     /// How many requests the queue refused for what.
     pub fn refused_for(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Reason::NAMES.into_iter().zip(self.refusals)
+    }
+
+    /// An idle device computed a golden row.
+    pub fn canary(&mut self, right: bool) {
+        self.canaries += 1;
+        self.canary_failures += u64::from(!right);
     }
 
     /// The device was warmed up; its slowest batch took so long.

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{logs::Counts, stall::stalled, tally::Tally, traces::Traces};
+use super::{logs::Counts, stall, tally::Tally, traces::Traces};
 use crate::{
     batch::Limits,
     nats::{self, Connection},
@@ -22,6 +22,8 @@ use crate::{
 pub const TURN: Duration = Duration::from_secs(2);
 /// How often the serving thread calls [`Vitals::beat`].
 pub const BEAT: Duration = Duration::from_millis(250);
+/// Without progress for so long, a worker is stuck.
+pub const STALL: Duration = Duration::from_secs(5);
 /// How long an event goes on counting as something wrong.
 const RECENT: Duration = Duration::from_secs(10);
 
@@ -34,6 +36,8 @@ pub struct About {
     /// Unlike that of any other start.
     pub boot_id: String,
     pub limits: Limits,
+    /// Without progress for so long it is stuck; a slow model has more time: [`STALL`].
+    pub stall: Duration,
     /// What reading and verifying the artifact took.
     pub load: Duration,
     pub started_at: SystemTime,
@@ -59,6 +63,8 @@ pub struct Vitals {
     computing: AtomicU64,
     /// A finished batch waits for the serving thread, as it does while the broker is away.
     handing_on: AtomicBool,
+    /// Requests that were delivered and never taken.
+    lost: AtomicU64,
     dropped: Mutex<Growth>,
     denied: Mutex<Growth>,
     /// Answers on the spec subject, and the time that they took, in ns.
@@ -111,6 +117,7 @@ impl Vitals {
             beat: AtomicU64::new(0),
             computing: AtomicU64::new(0),
             handing_on: AtomicBool::new(false),
+            lost: AtomicU64::new(0),
             dropped: Mutex::default(),
             denied: Mutex::default(),
             specs: AtomicU64::new(0),
@@ -138,6 +145,17 @@ impl Vitals {
         // The first failure is the cause of all others.
         let _ = self.failure.set(why);
         self.enter(State::Failed);
+    }
+
+    /// So many requests were delivered and never taken; whether these are more than before.
+    pub fn lost(&self, requests: u64) -> bool {
+        self.lost.fetch_max(requests, Ordering::Relaxed) < requests
+    }
+
+    /// Requests that were delivered and never taken, as far as it is known.
+    pub fn dropped(&self) -> u64 {
+        let told = self.connection(nats::REQUESTS).map_or(0, |requests| requests.events.dropped());
+        self.lost.load(Ordering::Relaxed).max(told)
     }
 
     /// Whether the worker has been ready once.
@@ -204,6 +222,11 @@ impl Vitals {
         self.computing.store(0, Ordering::Relaxed);
     }
 
+    /// It has computed a row that nobody waits for.
+    pub fn rested(&self) {
+        self.computing.store(0, Ordering::Relaxed);
+    }
+
     /// It looks for the next one.
     pub fn handed_on(&self) {
         self.handing_on.store(false, Ordering::Relaxed);
@@ -248,13 +271,14 @@ impl Vitals {
 
     /// Whether requests may come here: it is in the group, and not stuck.
     pub fn is_ready(&self) -> bool {
-        *self.state.borrow() == State::Ready && self.stuck().is_none()
+        let state = *self.state.borrow();
+        state == State::Ready && self.is_subscribed() && self.stuck().is_none()
     }
 
     /// What keeps the worker from being ready, or is wrong with a ready one; a sentence each.
     pub fn reasons(&self) -> Vec<String> {
         let why = match *self.state.borrow() {
-            State::Starting if self.was_ready() => Some("the broker is gone"),
+            State::Starting if self.was_ready() => Some("the broker is gone, or about to go"),
             State::Starting => Some("warming up, or waiting for the broker"),
             State::Saturated => {
                 Some("the queue was nearly full, or refused requests, for two seconds")
@@ -273,8 +297,18 @@ impl Vitals {
         if *self.state.borrow() == State::Failed {
             return Some(self.failure.get().cloned().unwrap_or_default());
         }
-        let slow = self.tally().slow_forward();
-        stalled(self.runtime_stall(), self.computing(), self.left_waiting(), slow)
+        stall::runtime_stalled(self.runtime_stall(), self.about.stall)
+            .or_else(|| self.stuck_device())
+    }
+
+    /// The part of it that is the device's.
+    pub fn stuck_device(&self) -> Option<String> {
+        stall::device_stalled(self.computing(), self.left_waiting(), self.patience())
+    }
+
+    /// How long the device may stand still.
+    pub fn patience(&self) -> Duration {
+        stall::patience(self.about.stall, self.tally().slow_forward())
     }
 
     /// How long rows have waited for a device that has nothing else to do.
@@ -295,8 +329,7 @@ impl Vitals {
             _ => Some(format!("the last {failing} batches failed")),
         };
         let requests = self.connection(nats::REQUESTS);
-        let dropped = requests.as_ref().map_or(0, |requests| requests.events.dropped());
-        let dropped = lock(&self.dropped).is_recent(dropped).then(|| {
+        let dropped = lock(&self.dropped).is_recent(self.dropped()).then(|| {
             "more requests came at once than the client library holds: it dropped some".to_string()
         });
         let denied = requests.map_or(0, |requests| requests.events.refusals());

@@ -98,8 +98,8 @@ async fn subscribe(client: &Client, subject: String) -> Result<Subscriber, Failu
 
 fn of_link(link: Option<Link>) -> Result<Option<Heard>, Failure> {
     match link {
-        // We publish nothing; and whoever denies is there.
-        Some(Link::Up | Link::Denied(_)) => Ok(Some(Heard::Found)),
+        // We publish nothing; and whoever denies, or announces its end, is there.
+        Some(Link::Up | Link::Denied(_) | Link::LameDuck) => Ok(Some(Heard::Found)),
         Some(Link::Down) => Ok(Some(Heard::Lost)),
         Some(Link::Refused(why)) => {
             Err(Failure::Configuration(format!("the broker refuses to let us listen: {why}")))

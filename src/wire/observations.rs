@@ -56,6 +56,15 @@ impl Observations {
         }
     }
 
+    /// Keeps the first `len` elements.
+    pub fn truncate(&mut self, len: usize) {
+        match self {
+            Observations::U8(values) => values.truncate(len),
+            Observations::F32(values) => values.truncate(len),
+            Observations::F64(values) => values.truncate(len),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

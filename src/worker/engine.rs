@@ -8,7 +8,11 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{pending::Pending, queue::Queue};
+use super::{
+    canary::Canary,
+    pending::Pending,
+    queue::{Next, Queue},
+};
 use crate::{
     batch::{self, Batch, Cost},
     failure::Failure,
@@ -73,6 +77,7 @@ impl Done {
 /// [`Failure::Defect`]: the system gives no thread, or the device fails.
 pub async fn start(
     mut policy: Box<dyn Policy>,
+    canary: Option<Canary>,
     queue: Arc<Queue>,
     vitals: Arc<Vitals>,
 ) -> Result<mpsc::Receiver<Done>, Failure> {
@@ -89,7 +94,7 @@ pub async fn start(
         });
         let failed = result.is_err();
         if warmed.send(result).is_ok() && !failed {
-            compute_all(policy, &queue, &vitals, &sender);
+            compute_all(policy, canary.as_ref(), (&queue, &vitals), &sender);
         }
     });
     thread.map_err(|error| defect(error.to_string()))?;
@@ -132,11 +137,17 @@ fn zeros(spec: &PolicySpec, rows: usize) -> Input {
 
 fn compute_all(
     mut policy: Box<dyn Policy>,
-    queue: &Queue,
-    vitals: &Vitals,
+    canary: Option<&Canary>,
+    (queue, vitals): (&Queue, &Vitals),
     done: &mpsc::Sender<Done>,
 ) {
-    while let Some(batch) = queue.next() {
+    loop {
+        let batch = match queue.next(canary.map(|canary| canary.after)) {
+            Next::Batch(batch) => batch,
+            Next::Rested if is_well(canary, policy.as_mut(), vitals) => continue,
+            // The policy can't be trusted any more.
+            Next::Rested | Next::End => return,
+        };
         vitals.begin();
         let started = queue.now();
         let input = assemble(&batch, policy.spec());
@@ -158,6 +169,22 @@ fn compute_all(
             return;
         }
     }
+}
+
+/// Whether an idle device still gives what it gave at first.
+fn is_well(canary: Option<&Canary>, policy: &mut dyn Policy, vitals: &Vitals) -> bool {
+    let Some(canary) = canary else { return true };
+    vitals.begin();
+    let sung = catch_unwind(AssertUnwindSafe(|| canary.sing(policy)));
+    vitals.rested();
+    let sung =
+        sung.unwrap_or_else(|_| Err("the device was idle, then: the policy panicked".into()));
+    vitals.tally().canary(sung.is_ok());
+    if let Err(problem) = &sung {
+        tracing::error!(problem, "the golden row fails");
+        vitals.fail(problem.clone());
+    }
+    sung.is_ok()
 }
 
 fn assemble(batch: &Batch<Arc<Pending>>, spec: &PolicySpec) -> Input {

@@ -20,7 +20,7 @@ pub const TICK: Duration = Duration::from_millis(100);
 const WINDOW: usize = 10;
 /// At the least this many requests may be under way: simulators that were silent so far may all
 /// begin at the moment at which we leave.
-const FIRST_MARGIN: u64 = 1024;
+const FIRST_MARGIN: u64 = 8192;
 /// The same once the leaving is under way, and whoever was to come has come.
 const LATER_MARGIN: u64 = 16;
 /// Ticks without a request after which nothing is taken to be under way.
@@ -41,6 +41,11 @@ pub struct Membership {
     /// The connection's message count when the subscription began. Nothing else comes in on this
     /// connection, so the difference is what the server has delivered to us.
     base: u64,
+    /// Messages that we took, and those that came for others, since the connection began.
+    all_taken: u64,
+    others: u64,
+    /// A request that was looked at, and is to be taken next.
+    ahead: Option<Message>,
     /// Messages taken in each of the last ticks.
     recent: VecDeque<u64>,
     taken: u64,
@@ -68,6 +73,9 @@ impl Membership {
             age: 0,
             peak: 0,
             base: 0,
+            all_taken: 0,
+            others: 0,
+            ahead: None,
             recent,
             taken: 0,
             quiet: 0,
@@ -75,7 +83,7 @@ impl Membership {
     }
 
     pub fn is_member(&self) -> bool {
-        self.subscriber.is_some()
+        self.subscriber.is_some() || self.ahead.is_some()
     }
 
     pub fn is_leaving(&self) -> bool {
@@ -96,6 +104,9 @@ impl Membership {
 
     /// The next request; pending while not a member. `None`: the membership has ended.
     pub async fn next(&mut self) -> Option<Message> {
+        if let Some(message) = self.ahead.take() {
+            return Some(message);
+        }
         let Some(subscriber) = &mut self.subscriber else { return std::future::pending().await };
         let message = subscriber.next().await;
         self.count(message.is_some());
@@ -105,6 +116,9 @@ impl Membership {
     /// A request that is already here, within the runtime's budget for one turn of a task: the
     /// connection's own task needs its turns, too.
     pub fn try_next(&mut self) -> Option<Message> {
+        if let Some(message) = self.ahead.take() {
+            return Some(message);
+        }
         let message = self.subscriber.as_mut()?.next().now_or_never()?;
         self.count(message.is_some());
         message
@@ -112,10 +126,33 @@ impl Membership {
 
     /// The same without a budget, which would make it say too early that there are none.
     fn try_next_unmetered(&mut self) -> Option<Message> {
+        if let Some(message) = self.ahead.take() {
+            return Some(message);
+        }
         let next = tokio::task::unconstrained(self.subscriber.as_mut()?.next());
         let message = next.now_or_never()?;
         self.count(message.is_some());
         message
+    }
+
+    /// A message that is no request comes in on the connection.
+    pub fn expect_other(&mut self) {
+        self.others += 1;
+    }
+
+    /// Requests that the client library has been handed and we have not: they wait in its line.
+    pub fn unread(&self) -> u64 {
+        let delivered = self.client.statistics().in_messages.load(Ordering::Relaxed);
+        delivered.saturating_sub(self.all_taken + self.others)
+    }
+
+    /// Requests that were delivered and that nobody will ever take, since the connection began; `None`
+    /// while some wait in line, so that nobody can tell.
+    pub fn lost(&mut self) -> Option<u64> {
+        if self.ahead.is_none() {
+            self.ahead = self.try_next_unmetered();
+        }
+        self.ahead.is_none().then(|| self.unread())
     }
 
     /// Begins to leave. Requests go on coming until [`Membership::next`] gives `None`.
@@ -199,7 +236,10 @@ impl Membership {
 
     fn count(&mut self, received: bool) {
         match received {
-            true => self.taken += 1,
+            true => {
+                self.taken += 1;
+                self.all_taken += 1;
+            }
             false => self.end(),
         }
     }
@@ -218,6 +258,10 @@ pub struct Confirmation(Option<JoinHandle<Result<(), String>>>);
 impl Confirmation {
     pub fn begin(&mut self, client: Client) {
         self.0 = Some(tokio::spawn(async move { nats::round_trip(&client).await }));
+    }
+
+    pub fn is_under_way(&self) -> bool {
+        self.0.is_some()
     }
 
     /// How it ended; pending if none is on its way.

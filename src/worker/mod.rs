@@ -5,6 +5,8 @@
 //! and a channel of one finished batch.
 
 mod answer;
+mod canary;
+mod endurance;
 mod engine;
 mod intake;
 mod membership;
@@ -20,7 +22,10 @@ mod service;
 mod spec_service;
 mod standstill;
 mod stopped;
+mod watchdog;
 
+pub use canary::Canary;
 pub use run::{Setup, run};
 pub use served::Served;
 pub use stopped::Stopped;
+pub use watchdog::Watchdog;

@@ -63,7 +63,10 @@ impl Outbox {
                 tracing::warn!(%error, "a reply could not be published");
                 false
             }
-            Err(_) => false,
+            Err(_) => {
+                tracing::warn!("a reply found no room in the client library's line");
+                false
+            }
         };
         self.waiting += u64::from(published && !self.connected);
         self.lost += u64::from(!published);

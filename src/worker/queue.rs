@@ -23,6 +23,15 @@ pub struct Queue {
     next_expiry: AtomicU64,
 }
 
+/// What there is to do for the device.
+pub enum Next {
+    Batch(Batch<Arc<Pending>>),
+    /// There has been nothing for so long as it may rest.
+    Rested,
+    /// The queue is closed.
+    End,
+}
+
 const NEVER: u64 = u64::MAX;
 
 struct QueueState {
@@ -77,21 +86,26 @@ impl Queue {
         }
     }
 
-    /// Blocks until a batch is due; `None` once closed. For the device thread.
-    pub fn next(&self) -> Option<Batch<Arc<Pending>>> {
+    /// Blocks until there is something to do. For the device thread. `rest`: how long it may do
+    /// nothing.
+    pub fn next(&self, rest: Option<Duration>) -> Next {
+        let rested = rest.map(|rest| self.now() + rest);
         let mut state = self.lock();
         loop {
             if state.closed {
-                return None;
+                return Next::End;
             }
             let now = self.now();
             let batch = state.batcher.take(now);
             self.note_expiry(&state);
-            if batch.is_some() {
-                return batch;
+            if let Some(batch) = batch {
+                return Next::Batch(batch);
+            }
+            if rested.is_some_and(|rested| rested <= now) {
+                return Next::Rested;
             }
             state.idle = true;
-            let due = state.batcher.next_due(now);
+            let due = [state.batcher.next_due(now), rested].into_iter().flatten().min();
             state = self.wait(state, due.map(|due| due.saturating_sub(now)));
             state.idle = false;
         }

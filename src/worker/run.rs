@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::interval};
 
-use super::{served::Served, service::Service, stopped::Stopped};
+use super::{canary::Canary, served::Served, service::Service, stopped::Stopped};
 use crate::{
     failure::Failure,
     policy::Policy,
@@ -17,6 +17,8 @@ use crate::{
 pub struct Setup {
     pub served: Served,
     pub policy: Box<dyn Policy>,
+    /// How an idle device is held to what it gave at first.
+    pub canary: Option<Canary>,
     pub nats: settings::Nats,
     pub drain_timeout: Duration,
     /// How long requests may wait for their answer that do not say it themselves.

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use async_nats::Client;
 use tokio::{
     sync::{mpsc, watch},
     time::{Interval, MissedTickBehavior, interval, sleep, timeout},
@@ -15,6 +14,7 @@ use tokio::{
 
 use super::{
     answer::Answer,
+    endurance::Endurance,
     engine::{self, Done},
     intake::{Intake, Taken},
     membership::{Confirmation, Membership, TICK},
@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    nats::{self, Connection},
+    nats::{self, Connection, Link},
     settings,
     telemetry::{Outcome, Vitals},
     wire::{Code, State, WireError, subjects},
@@ -54,9 +54,12 @@ pub struct Service {
     responder: Responder,
     membership: Membership,
     saturation: Saturation,
+    endurance: Endurance,
     data: Connection,
     /// For the spec subject: what comes in on either connection is counted.
-    control: Client,
+    control: Connection,
+    /// The broker is about to shut down: we leave it, and look for another server.
+    moving: bool,
     spec: Option<SpecService>,
     prefix: String,
     done: mpsc::Receiver<Done>,
@@ -74,13 +77,13 @@ impl Service {
     /// # Errors
     /// No broker, or the device fails.
     pub async fn start(setup: Setup) -> Result<Self, Failure> {
-        let Setup { served, policy, nats, drain_timeout, default_budget, vitals } = setup;
+        let Setup { served, policy, canary, nats, drain_timeout, default_budget, vitals } = setup;
         let limits = vitals.about.limits;
         let served = Arc::new(served);
         let queue = Arc::new(Queue::new(limits));
         let looked_at = queue.clone();
         vitals.watch_queue(move || looked_at.look());
-        let done = engine::start(policy, queue.clone(), vitals.clone()).await?;
+        let done = engine::start(policy, canary, queue.clone(), vitals.clone()).await?;
         let data = connect(&nats, nats::REQUESTS, &vitals).await?;
         let control = connect(&nats, nats::CONTROL, &vitals).await?;
         let model = served.spec.model.clone();
@@ -91,7 +94,9 @@ impl Service {
             standstill: Standstill::new(queue.now()),
             responder: Responder::new(served.clone()),
             saturation: Saturation::new(limits.queue_rows),
-            control: control.client,
+            endurance: Endurance::default(),
+            control,
+            moving: false,
             spec: None,
             prefix: nats.prefix,
             outbox: Outbox::new(data.client.clone(), vitals.clone(), queue.clone()),
@@ -121,9 +126,14 @@ impl Service {
             tokio::select! {
                 biased;
                 Some(link) = self.data.events.recv() => self.on_link(link).await?,
+                Some(link) = self.control.events.recv() => if link == Link::LameDuck {
+                    self.on_link(link).await?;
+                },
                 // What is rare comes before what may never end.
                 _ = stop.wait_for(|stop| *stop), if self.drain_by.is_none() => self.drain().await,
-                _ = tick.tick() => self.tick().await,
+                _ = tick.tick() => if !self.tick().await {
+                    return self.device_died(tick).await;
+                },
                 () = at(self.queue.next_expiry(), self.queue.now()) => self.expire().await,
                 confirmed = self.confirmation.wait() => self.on_confirmed(confirmed),
                 done = self.done.recv(), if self.outbox.connected => {
@@ -168,7 +178,10 @@ impl Service {
                 }
             }
             Taken::Refused(answer) => self.refuse(answer).await,
-            Taken::Ignored => self.vitals.tally().ended(Outcome::NoReplySubject),
+            Taken::Ignored => {
+                tracing::warn!("a request without a subject to which a reply may go");
+                self.vitals.tally().ended(Outcome::NoReplySubject);
+            }
         }
     }
 

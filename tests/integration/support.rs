@@ -18,12 +18,12 @@ use carla_rl::{
         device::{Device, Precision},
     },
     settings::{Limits, Nats, nats::Tls},
-    telemetry::{About, Vitals, traces::Traces},
+    telemetry::{About, Vitals, traces::Traces, vitals::STALL},
     wire::{
         Encoding, Scalar, Spec, State,
         view::{Bytes, TensorView, Values},
     },
-    worker::{self, Served, Setup, Stopped},
+    worker::{self, Canary, Served, Setup, Stopped},
 };
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize, Serializer};
@@ -100,6 +100,8 @@ pub struct Builder {
     pub default_budget: Option<Duration>,
     pub drain_timeout: Duration,
     pub traces: Traces,
+    pub stall: Duration,
+    pub canary: Option<Canary>,
     verified: Option<Verified>,
 }
 
@@ -122,6 +124,8 @@ impl Builder {
             default_budget: None,
             drain_timeout: Duration::from_secs(25),
             traces: Traces::none(),
+            stall: STALL,
+            canary: None,
             verified: Some(verified),
         }
     }
@@ -132,6 +136,13 @@ impl Builder {
         let again = self.artifact.verify(Device::Cpu, Precision::F32).unwrap().policy;
         assert_eq!(verified.policy.spec(), again.spec());
         self.policy = Some(wrap(Box::new(again)));
+        self
+    }
+
+    /// With a golden row for a device that has had nothing to do for so long.
+    pub fn with_canary(mut self, after: Duration) -> Self {
+        let golden = self.artifact.verify(Device::Cpu, Precision::F32).unwrap().golden;
+        self.canary = Some(Canary { golden, precision: Precision::F32, after });
         self
     }
 
@@ -172,6 +183,7 @@ impl Builder {
             prefix: self.nats.prefix.clone(),
             boot_id: format!("boot-{name}"),
             limits: self.batch,
+            stall: self.stall,
             load: Duration::ZERO,
             started_at: SystemTime::now(),
         };
@@ -180,6 +192,7 @@ impl Builder {
         let setup = Setup {
             served,
             policy,
+            canary: self.canary,
             nats: self.nats,
             drain_timeout: self.drain_timeout,
             default_budget: self.default_budget,

@@ -7,7 +7,7 @@ use crate::{
     failure::Failure,
     nats::Link,
     wire::{Code, State, WireError},
-    worker::spec_service::SpecService,
+    worker::{endurance::Verdict, saturation::Load, spec_service::SpecService},
 };
 
 impl Service {
@@ -16,6 +16,7 @@ impl Service {
             Link::Refused(why) => return Err(self.refused(&why).await),
             // Logged where it was heard.
             Link::Denied(_) => {}
+            Link::LameDuck => self.move_out().await,
             Link::Up if self.outbox.connected => {}
             Link::Up => {
                 tracing::info!("the broker is back");
@@ -25,7 +26,7 @@ impl Service {
                 }
             }
             Link::Down => {
-                self.outbox.connected = false;
+                (self.outbox.connected, self.moving) = (false, false);
                 for message in self.membership.disconnected() {
                     self.take(message).await;
                 }
@@ -54,9 +55,10 @@ impl Service {
         if let Err(error) = self.membership.join().await {
             return tracing::warn!(error, "joining the queue group");
         }
+        self.membership.expect_other();
         self.confirmation.begin(self.data.client.clone());
         let (served, vitals) = (self.served.clone(), self.vitals.clone());
-        let spec = SpecService::start(self.control.clone(), &self.prefix, served, vitals);
+        let spec = SpecService::start(self.control.client.clone(), &self.prefix, served, vitals);
         match spec.await {
             Ok(spec) => self.spec = Some(spec),
             Err(error) => tracing::warn!(error, "joining the spec subject's queue group"),
@@ -76,29 +78,86 @@ impl Service {
     /// No longer ready: who asks for a worker shall find another one.
     pub(super) async fn leave(&mut self, state: State) {
         self.enter(state);
+        self.step_out().await;
+    }
+
+    /// The same in the state as it is.
+    async fn step_out(&mut self) {
         if let Some(spec) = &mut self.spec {
             spec.leave();
         }
         self.membership.leave().await;
     }
 
-    pub(super) async fn tick(&mut self) {
+    /// Whether the worker can go on.
+    pub(super) async fn tick(&mut self) -> bool {
         self.membership.tick().await;
         if !self.membership.is_member() {
             self.vitals.set_subscribed(false);
         }
+        self.count_lost();
+        let device = self.vitals.stuck_device();
+        let device = self.endurance.look(device.is_some(), self.vitals.patience());
         if self.drain_by.is_some_and(|by| Instant::now() >= by) {
             self.give_up().await;
         }
-        if self.drain_by.is_some() || !self.outbox.connected {
+        if self.drain_by.is_none() && self.outbox.connected {
+            self.come_or_go(device == Verdict::Well).await;
+        }
+        device != Verdict::GiveUp
+    }
+
+    async fn come_or_go(&mut self, device_is_well: bool) {
+        if self.moving {
+            return self.move_on().await;
+        }
+        let (rows, refused) = (self.queue.rows(), self.outbox.refused());
+        let saturated =
+            self.saturation.look(Load { rows, refused, unread: self.membership.unread() });
+        match (self.membership.is_member(), self.membership.is_leaving()) {
+            (true, false) if saturated => self.leave(State::Saturated).await,
+            (true, false) if !device_is_well => self.step_out().await,
+            (false, _) if !saturated && device_is_well => self.join().await,
+            _ => {}
+        }
+    }
+
+    /// The client library drops what does not fit its line, and in leaving what comes after the last
+    /// request that it was told to wait for.
+    fn count_lost(&mut self) {
+        if self.confirmation.is_under_way() {
             return;
         }
-        let refused = self.outbox.refused();
-        let saturated = self.saturation.look(self.queue.rows(), refused);
-        match (saturated, self.membership.is_member(), self.membership.is_leaving()) {
-            (true, true, false) => self.leave(State::Saturated).await,
-            (false, false, _) => self.join().await,
-            _ => {}
+        if let Some(lost) = self.membership.lost()
+            && self.vitals.lost(lost)
+        {
+            tracing::error!(requests = lost, "the client library lost requests: too many at once");
+        }
+    }
+
+    /// The broker is about to shut down: a server that still takes us may be another one.
+    async fn move_out(&mut self) {
+        if self.drain_by.is_none() && !self.moving {
+            self.moving = true;
+            self.leave(State::Starting).await;
+        }
+    }
+
+    /// Once nothing is open any more: looks for another server.
+    async fn move_on(&mut self) {
+        let has_left = self.spec.as_ref().is_none_or(SpecService::has_left);
+        if self.membership.is_member() || !has_left || self.responder.open() > 0 {
+            return;
+        }
+        self.moving = false;
+        self.membership.expect_other();
+        if let Err(unproven) = self.outbox.prove().await {
+            tracing::warn!(%unproven, "before looking for another server");
+        }
+        for client in [&self.data.client, &self.control.client] {
+            if let Err(error) = client.force_reconnect().await {
+                tracing::warn!(%error, "looking for another server");
+            }
         }
     }
 }
