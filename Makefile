@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 CARGO ?= cargo
 
-.PHONY: demo test test-otlp check check-secrets bench nats-server clean
+.PHONY: demo test test-otlp check check-secrets bench fuzz nats-server clean
 
 # Broker, worker and 64 vehicles on this machine for a minute. DEMO="--vehicles 200 --hz 10" changes it.
 demo: nats-server
@@ -32,6 +32,16 @@ check:
 # On a GPU: MODEL_DEVICE=metal MODEL_PRECISION=float16 make bench BENCH="--features metal forward"
 bench:
 	RAYON_NUM_THREADS=1 $(CARGO) bench --locked $(BENCH)
+
+# What strangers may send, a minute for each kind of it: fuzz/README.md.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@command -v cargo-fuzz > /dev/null || { echo "make fuzz: needs cargo-fuzz (cargo install cargo-fuzz) and a nightly toolchain" >&2; exit 1; }
+	@cd fuzz && for target in request headers card weights checkpoint settings; do \
+		mkdir -p work/$$target; \
+		$(CARGO) +nightly fuzz run --sanitizer none $$target work/$$target corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 || exit 1; \
+	done
 
 # The broker: $NATS_SERVER_BIN, one on the path, or fetched into .tools/.
 nats-server:

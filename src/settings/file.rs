@@ -40,7 +40,7 @@ impl Layer {
     }
 
     /// A mapping of sections to mappings of fields, or nothing at all.
-    fn yaml(origin: &str, text: &str, problems: &mut Problems) -> Self {
+    pub(super) fn yaml(origin: &str, text: &str, problems: &mut Problems) -> Self {
         let mut layer = Self::default();
         match parse(text) {
             Ok(Value { kind: ValueKind::Table(sections), .. }) => {

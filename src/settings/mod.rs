@@ -90,6 +90,16 @@ impl Settings {
         Self::merge(layers, problems)
     }
 
+    /// The same for a file's text, of which `origin` says where it came from.
+    ///
+    /// # Errors
+    /// All that is wrong in it.
+    pub fn check_text(origin: &str, text: &str) -> Result<Loaded, Problems> {
+        let mut problems = Problems::default();
+        let layers = vec![Layer::defaults(&mut problems), Layer::yaml(origin, text, &mut problems)];
+        Self::merge(layers, problems)
+    }
+
     fn merge(layers: Vec<Layer>, mut problems: Problems) -> Result<Loaded, Problems> {
         for layer in &layers {
             Self::read(&mut Values::new(layer.sections(), &mut problems));

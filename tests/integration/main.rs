@@ -6,6 +6,7 @@ mod batching;
 mod broken;
 mod camera;
 mod command_line;
+mod corpora;
 mod deadlines;
 mod deployed;
 mod deployment;
@@ -42,6 +43,8 @@ mod structure;
 mod supervision;
 mod support;
 mod telemetry;
+#[path = "../../fuzz/src/lib.rs"]
+mod targets;
 mod terminal;
 mod tiny;
 mod top;

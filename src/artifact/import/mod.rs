@@ -81,6 +81,16 @@ pub fn import(
     Ok(imported)
 }
 
+/// The same for a file's bytes, with nothing beside them.
+///
+/// # Errors
+/// As [`import`].
+pub fn of_bytes(bytes: &[u8]) -> Result<Imported> {
+    let imported = source::read_bytes(bytes, &SpecFile::default())?;
+    imported.spec.check().map_err(ImportError::new)?;
+    Ok(imported)
+}
+
 fn read(source: &Path, given: &SpecFile) -> Result<Imported> {
     if source.is_dir() {
         return source::read_folder(source, given);
