@@ -1,0 +1,239 @@
+//! One connection's requests and answers.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use async_nats::{Client, HeaderMap, Message, StatusCode, Subscriber, connection::State};
+use bytes::Bytes;
+use carla_rl::wire::{
+    Code, Encoding, subjects,
+    view::{TensorView, Values},
+};
+use futures_util::{FutureExt, StreamExt};
+use serde::{Deserialize, Serialize};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::{
+    echo,
+    load::{Pace, Plan, Progress},
+    oracle::{Answer, Oracle, Verdict},
+};
+
+/// Requests or answers in one go, before the others get their turn.
+const BURST: usize = 256;
+/// After so long, a request that is not answered no longer holds another one up.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// After so much silence at the end, nothing more is to come.
+const SILENCE: Duration = Duration::from_secs(3);
+
+pub struct Simulator {
+    client: Client,
+    inbox: String,
+    replies: Subscriber,
+    plan: Plan,
+    oracle: Oracle,
+    progress: Arc<Progress>,
+    /// Requests that may be sent by now, and until when that was counted.
+    allowance: f64,
+    counted: Duration,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    obs: TensorView<'a>,
+    deterministic: bool,
+    id: u32,
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    id: Option<u32>,
+    #[serde(borrow)]
+    action: Option<Tensor<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Tensor<'a> {
+    data: &'a [u8],
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: Reason,
+}
+
+#[derive(Deserialize)]
+struct Reason {
+    code: Code,
+}
+
+impl Simulator {
+    /// # Errors
+    /// There is no broker at `url`.
+    pub async fn connect(
+        url: &str,
+        plan: Plan,
+        connection: u32,
+        progress: Arc<Progress>,
+    ) -> Result<Self, async_nats::Error> {
+        let client = async_nats::ConnectOptions::new()
+            .reconnect_delay_callback(|_| Duration::from_millis(50))
+            .connect(url)
+            .await?;
+        let inbox = client.new_inbox();
+        let replies = client.subscribe(format!("{inbox}.*")).await?;
+        let (oracle, counted) = (Oracle::new(connection), progress.began.elapsed());
+        Ok(Self { client, inbox, replies, plan, oracle, progress, allowance: 0.0, counted })
+    }
+
+    pub async fn run(mut self) -> Verdict {
+        let mut tick = interval(Duration::from_millis(1));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.is_over() {
+            tokio::select! {
+                Some(reply) = self.replies.next() => self.hear_burst(reply),
+                _ = tick.tick() => self.count(),
+            }
+            self.send_burst().await;
+        }
+        self.hear_the_rest().await;
+        self.oracle.close()
+    }
+
+    fn is_over(&self) -> bool {
+        let share = self.plan.requests / u64::from(self.plan.connections);
+        self.progress.stop.load(Ordering::Relaxed) || self.oracle.next() as u64 >= share
+    }
+
+    /// What may be sent by now. A broker that is away gets nothing later instead.
+    fn count(&mut self) {
+        let now = self.progress.began.elapsed();
+        let connections = f64::from(self.plan.connections);
+        self.oracle.give_up(now.saturating_sub(PATIENCE));
+        self.allowance = match self.plan.pace {
+            _ if self.client.connection_state() != State::Connected => 0.0,
+            Pace::Window(requests) => requests as f64 / connections - self.oracle.open() as f64,
+            Pace::Rate(rate) => {
+                self.allowance + rate / connections * (now - self.counted).as_secs_f64()
+            }
+        };
+        self.counted = now;
+    }
+
+    async fn send_burst(&mut self) {
+        for _ in 0..BURST {
+            if self.allowance < 1.0 || self.is_over() {
+                return;
+            }
+            self.allowance -= 1.0;
+            self.send().await;
+        }
+    }
+
+    async fn send(&mut self) {
+        let number = self.oracle.next();
+        let bad = (self.plan.bad)(number);
+        self.oracle.asked(self.progress.began.elapsed(), bad.is_none());
+        let body = Bytes::from(bad.unwrap_or_else(|| good(self.oracle.id(number))));
+        let (client, inbox) = (&self.client, format!("{}.{number}", self.inbox));
+        let sent = match self.plan.deadline {
+            None => client.publish_with_reply(echo::INFER, inbox, body).await,
+            Some(deadline) => {
+                let mut headers = HeaderMap::new();
+                headers.insert(subjects::DEADLINE_HEADER, deadline.as_millis().to_string());
+                client.publish_with_reply_and_headers(echo::INFER, inbox, headers, body).await
+            }
+        };
+        sent.expect("the library takes it");
+        self.progress.sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn hear_burst(&mut self, first: Message) {
+        let mut reply = Some(first);
+        let mut heard = 0;
+        while let Some(message) = reply {
+            self.hear(&message);
+            heard += 1;
+            let next = self.replies.next();
+            reply = if heard < BURST { next.now_or_never().flatten() } else { None };
+        }
+        if matches!(self.plan.pace, Pace::Window(_)) {
+            self.count();
+        }
+    }
+
+    fn hear(&mut self, message: &Message) {
+        let Some(number) = self.number(message) else { return };
+        let now = self.progress.began.elapsed();
+        let sent = self.oracle.hear(number, read(message), now);
+        self.progress.answered.fetch_add(1, Ordering::Relaxed);
+        if let Some(sent) = sent {
+            self.progress.ok.fetch_add(1, Ordering::Relaxed);
+            self.progress.youngest.fetch_max(sent.as_micros() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Which request it answers; the last part of its subject.
+    fn number(&self, message: &Message) -> Option<usize> {
+        message.subject.get(self.inbox.len() + 1..)?.parse().ok()
+    }
+
+    async fn hear_the_rest(&mut self) {
+        self.oracle.give_up(Duration::ZERO);
+        while self.oracle.open() > 0 {
+            match timeout(SILENCE, self.replies.next()).await {
+                Ok(Some(reply)) => self.hear(&reply),
+                _ => return,
+            }
+        }
+        self.hear_what_is_here().await;
+    }
+
+    /// A further answer that the broker already has comes before a message to ourselves.
+    async fn hear_what_is_here(&mut self) {
+        let end = format!("{}.end", self.inbox);
+        if self.client.publish(end.clone(), "".into()).await.is_err() {
+            return;
+        }
+        while let Ok(Some(reply)) = timeout(SILENCE, self.replies.next()).await {
+            if reply.subject.as_str() == end {
+                return;
+            }
+            self.hear(&reply);
+        }
+    }
+}
+
+fn good(id: u32) -> Vec<u8> {
+    let values = echo::observation(id);
+    let obs = TensorView { shape: vec![2], values: Values::F4(&values) };
+    let request = Request { obs, deterministic: true, id };
+    Encoding::MessagePack.write(&request).expect("it can be written")
+}
+
+fn read(message: &Message) -> Answer {
+    if message.status == Some(StatusCode::NO_RESPONDERS) {
+        return Answer::NoResponders;
+    }
+    let body = &message.payload;
+    let unreadable = || Answer::Unreadable(String::from_utf8_lossy(body).into_owned());
+    if message.headers.is_some() {
+        let refusal: Option<Refusal> = match Encoding::of(body) {
+            Encoding::Json => serde_json::from_slice(body).ok(),
+            Encoding::MessagePack => rmp_serde::from_slice(body).ok(),
+        };
+        return refusal.map_or_else(unreadable, |refusal| Answer::Error(refusal.error.code));
+    }
+    let body: Option<Body> = rmp_serde::from_slice(body).ok();
+    body.and_then(|body| action(&body)).unwrap_or_else(unreadable)
+}
+
+fn action(body: &Body) -> Option<Answer> {
+    let (id, data) = (body.id?, body.action.as_ref()?.data);
+    let (values, rest) = data.as_chunks::<4>();
+    let [first, second] = values else { return None };
+    let action = [f32::from_le_bytes(*first), f32::from_le_bytes(*second)];
+    rest.is_empty().then_some(Answer::Action { id, action })
+}
