@@ -8,18 +8,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_nats::HeaderMap;
 use tokio::task::JoinHandle;
 
 use super::{oracle::Verdict, poison, simulator::Simulator};
 
 /// What to send.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Plan {
     pub connections: u32,
     pub pace: Pace,
     /// Of all connections together; the load goes on until it is told to stop otherwise.
     pub requests: u64,
-    pub deadline: Option<Duration>,
+    /// Of each request.
+    pub headers: Option<HeaderMap>,
     /// The body of a request that no worker can serve, in place of number `n`'s.
     pub bad: fn(usize) -> Option<Vec<u8>>,
 }
@@ -36,7 +38,12 @@ pub enum Pace {
 impl Plan {
     pub fn new(pace: Pace) -> Self {
         let bad = poison::none;
-        Self { connections: 2, pace, requests: u64::MAX, deadline: None, bad }
+        Self { connections: 2, pace, requests: u64::MAX, headers: None, bad }
+    }
+
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.get_or_insert_default().insert(name, value);
+        self
     }
 }
 
@@ -49,6 +56,9 @@ pub struct Progress {
     pub answered: AtomicU64,
     /// When the youngest request was sent that has an action, in µs since it began.
     pub youngest: AtomicU64,
+    /// When the last action came, and the longest time without one, in µs.
+    pub last: AtomicU64,
+    pub gap: AtomicU64,
 }
 
 pub struct Load {
@@ -56,10 +66,21 @@ pub struct Load {
     simulators: Vec<JoinHandle<Verdict>>,
 }
 
+impl Progress {
+    /// An action came, for a request of that moment.
+    pub fn served(&self, sent: Duration, now: Duration) {
+        let (sent, now) = (sent.as_micros() as u64, now.as_micros() as u64);
+        self.ok.fetch_add(1, Ordering::Relaxed);
+        self.youngest.fetch_max(sent, Ordering::Relaxed);
+        let last = self.last.fetch_max(now, Ordering::Relaxed);
+        self.gap.fetch_max(now.saturating_sub(last), Ordering::Relaxed);
+    }
+}
+
 impl Load {
     /// # Errors
     /// There is no broker at `url`.
-    pub async fn start(url: &str, plan: Plan) -> Result<Self, async_nats::Error> {
+    pub async fn start(url: &str, plan: Plan) -> Result<Self, String> {
         let progress = Arc::new(Progress {
             began: Instant::now(),
             stop: AtomicBool::new(false),
@@ -67,10 +88,13 @@ impl Load {
             ok: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             youngest: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            gap: AtomicU64::new(0),
         });
         let mut simulators = Vec::new();
         for connection in 0..plan.connections {
-            let simulator = Simulator::connect(url, plan, connection, progress.clone()).await?;
+            let simulator = Simulator::connect(url, plan.clone(), connection, progress.clone());
+            let simulator = simulator.await.map_err(|error| format!("{url}: {error}"))?;
             simulators.push(tokio::spawn(simulator.run()));
         }
         Ok(Self { progress, simulators })
@@ -86,6 +110,15 @@ impl Load {
 
     pub fn elapsed(&self) -> Duration {
         self.progress.began.elapsed()
+    }
+
+    /// From now on the longest time without an action is looked for anew.
+    pub fn forget_gap(&self) {
+        self.progress.gap.store(0, Ordering::Relaxed);
+    }
+
+    pub fn gap(&self) -> Duration {
+        Duration::from_micros(self.progress.gap.load(Ordering::Relaxed))
     }
 
     pub fn is_over(&self) -> bool {

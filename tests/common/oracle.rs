@@ -15,7 +15,10 @@ const TOLD: usize = 5;
 /// What came back for a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    Action { id: u32, action: [f32; 2] },
+    Action {
+        id: u32,
+        action: [f32; 2],
+    },
     Error(Code),
     /// The broker's word that there is no worker.
     NoResponders,
@@ -165,10 +168,7 @@ impl Oracle {
 /// Errors that only a bad request may get.
 fn blames_the_client(code: Code) -> bool {
     use Code::{InvalidDtype, InvalidShape, InvalidValue, Malformed, TooLarge, Unsupported};
-    matches!(
-        code,
-        Malformed | InvalidShape | InvalidDtype | InvalidValue | TooLarge | Unsupported
-    )
+    matches!(code, Malformed | InvalidShape | InvalidDtype | InvalidValue | TooLarge | Unsupported)
 }
 
 /// Errors that any request may get of a worker that is about to end.
@@ -217,10 +217,6 @@ impl Verdict {
     /// Whether no answer was another's or one too many.
     pub fn is_sound(&self) -> bool {
         self.wrong == 0 && self.twice == 0
-    }
-
-    pub fn errors(&self) -> u64 {
-        self.errors.values().sum()
     }
 
     pub fn error(&self, code: Code) -> u64 {

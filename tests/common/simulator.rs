@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, HeaderMap, Message, StatusCode, Subscriber, connection::State};
+use async_nats::{Client, Message, StatusCode, Subscriber, connection::State};
 use bytes::Bytes;
 use carla_rl::wire::{
     Code, Encoding, subjects,
@@ -138,11 +138,9 @@ impl Simulator {
         self.oracle.asked(self.progress.began.elapsed(), bad.is_none());
         let body = Bytes::from(bad.unwrap_or_else(|| good(self.oracle.id(number))));
         let (client, inbox) = (&self.client, format!("{}.{number}", self.inbox));
-        let sent = match self.plan.deadline {
+        let sent = match self.plan.headers.clone() {
             None => client.publish_with_reply(echo::INFER, inbox, body).await,
-            Some(deadline) => {
-                let mut headers = HeaderMap::new();
-                headers.insert(subjects::DEADLINE_HEADER, deadline.as_millis().to_string());
+            Some(headers) => {
                 client.publish_with_reply_and_headers(echo::INFER, inbox, headers, body).await
             }
         };
@@ -170,8 +168,7 @@ impl Simulator {
         let sent = self.oracle.hear(number, read(message), now);
         self.progress.answered.fetch_add(1, Ordering::Relaxed);
         if let Some(sent) = sent {
-            self.progress.ok.fetch_add(1, Ordering::Relaxed);
-            self.progress.youngest.fetch_max(sent.as_micros() as u64, Ordering::Relaxed);
+            self.progress.served(sent, now);
         }
     }
 
@@ -206,20 +203,23 @@ impl Simulator {
     }
 }
 
-fn good(id: u32) -> Vec<u8> {
+/// The body of the request with this id.
+pub fn good(id: u32) -> Vec<u8> {
     let values = echo::observation(id);
     let obs = TensorView { shape: vec![2], values: Values::F4(&values) };
     let request = Request { obs, deterministic: true, id };
     Encoding::MessagePack.write(&request).expect("it can be written")
 }
 
-fn read(message: &Message) -> Answer {
+/// What a message says, whatever it answers.
+pub fn read(message: &Message) -> Answer {
     if message.status == Some(StatusCode::NO_RESPONDERS) {
         return Answer::NoResponders;
     }
     let body = &message.payload;
     let unreadable = || Answer::Unreadable(String::from_utf8_lossy(body).into_owned());
-    if message.headers.is_some() {
+    let headers = message.headers.as_ref();
+    if headers.is_some_and(|headers| headers.get(subjects::ERROR_CODE_HEADER).is_some()) {
         let refusal: Option<Refusal> = match Encoding::of(body) {
             Encoding::Json => serde_json::from_slice(body).ok(),
             Encoding::MessagePack => rmp_serde::from_slice(body).ok(),

@@ -4,16 +4,29 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cluster;
+mod content;
+mod frozen;
+mod host;
+mod liveness;
 mod membership;
+mod outage;
+mod overload;
 mod page;
 mod process;
 mod report;
 mod soak;
 mod stand;
 
-use std::{path::PathBuf, pin::Pin, process::ExitCode, time::Instant};
+use std::{
+    path::PathBuf,
+    pin::Pin,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
+use common::proxy::Fault;
 use report::Report;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,10 +46,33 @@ struct Arguments {
 type Outcome = Result<Report, String>;
 type Run = fn(&Arguments) -> Pin<Box<dyn Future<Output = Outcome>>>;
 
+/// How long a fault of a connection lasts.
+const AT_ONCE: Duration = Duration::ZERO;
+const A_WHILE: Duration = Duration::from_secs(5);
+
 const FAULTS: &[(&str, Run)] = &[
     ("leave", |_| Box::pin(membership::leave())),
     ("rolling", |_| Box::pin(membership::rolling())),
     ("kill", |_| Box::pin(membership::kill())),
+    ("stop", |_| Box::pin(frozen::stop())),
+    ("stop-tuned", |_| Box::pin(frozen::stop_tuned())),
+    ("broker", |_| Box::pin(outage::broker())),
+    ("frozen", |_| Box::pin(frozen::frozen())),
+    ("reset", |_| Box::pin(outage::cut("reset", Fault::Reset, AT_ONCE))),
+    ("half-close", |_| Box::pin(outage::cut("half-close", Fault::HalfClose, AT_ONCE))),
+    ("black-hole", |_| Box::pin(outage::cut("black-hole", Fault::BlackHole, A_WHILE))),
+    ("slow", |_| Box::pin(outage::cut("slow", Fault::Slow, A_WHILE))),
+    ("garbage", |_| Box::pin(outage::cut("garbage", Fault::Garbage, AT_ONCE))),
+    ("slow-reader", |_| Box::pin(overload::slow_reader())),
+    ("flood", |_| Box::pin(overload::flood())),
+    ("poison", |_| Box::pin(content::poison())),
+    ("bombs", |_| Box::pin(content::bombs())),
+    ("oversize", |_| Box::pin(content::oversize())),
+    ("disk", |_| Box::pin(host::disk())),
+    ("unread", |_| Box::pin(host::unread())),
+    ("files", |_| Box::pin(host::files())),
+    ("clock", |_| Box::pin(host::clock())),
+    ("lame-duck", |_| Box::pin(cluster::lame_duck())),
     ("soak", |arguments| Box::pin(soak::soak(arguments.requests))),
 ];
 

@@ -15,7 +15,7 @@ use crate::{
     stand::Stand,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Of the small policy that tests the ways and not the device.
 pub const NARROW: &[usize] = &[16];
 
@@ -122,7 +122,7 @@ async fn pool(stand: &Stand, settings: &[(&str, &str)]) -> Result<Vec<Process>, 
 /// # Errors
 /// There is no broker.
 pub async fn start(stand: &Stand, pace: Pace) -> Result<Load, String> {
-    Load::start(&stand.url(), Plan::new(pace)).await.map_err(|error| error.to_string())
+    Load::start(&stand.url(), Plan::new(pace)).await
 }
 
 pub fn progress(load: &Load) -> String {

@@ -18,6 +18,14 @@ impl Page {
         self.0.iter().filter(|(series, _)| is_of(series)).map(|(_, value)| value).sum()
     }
 
+    /// Requests that ended so.
+    pub fn outcome(&self, outcome: &str) -> f64 {
+        let label = format!("outcome=\"{outcome}\"");
+        let is_it =
+            |series: &str| series.starts_with(names::REQUESTS.name) && series.contains(&label);
+        self.0.iter().filter(|(series, _)| is_it(series)).map(|(_, value)| value).sum()
+    }
+
     pub fn received(&self) -> u64 {
         self.sum(names::REQUESTS_RECEIVED.name) as u64
     }

@@ -77,13 +77,8 @@ impl Process {
     /// # Errors
     /// There is none within five seconds.
     pub async fn get(&self, path: &str) -> Result<(u16, String), String> {
-        let exchange = timeout(HTTP_LIMIT, exchange(self.http, path)).await;
-        let answer = exchange.map_err(|_| format!("no answer to {path}"))?;
-        let answer = answer.map_err(|error| format!("{path}: {error}"))?;
-        let parts = answer.split_once("\r\n\r\n").zip(answer.get(9..12));
-        let parts = parts.and_then(|((_, body), status)| Some((status.parse().ok()?, body)));
-        let (status, body) = parts.ok_or(format!("{path}: {answer:?}"))?;
-        Ok((status, body.to_owned()))
+        let answer = timeout(HTTP_LIMIT, get(self.http, path)).await;
+        answer.map_err(|_| format!("no answer to {path}"))?
     }
 
     /// Its metrics.
@@ -99,7 +94,19 @@ impl Process {
     /// # Errors
     /// The system has no /proc.
     pub fn resident(&self) -> Result<u64, String> {
-        let line = self.status_line("VmRSS:")?;
+        self.bytes("VmRSS:")
+    }
+
+    /// The most that it has been.
+    ///
+    /// # Errors
+    /// As [`Process::resident`].
+    pub fn peak(&self) -> Result<u64, String> {
+        self.bytes("VmHWM:")
+    }
+
+    fn bytes(&self, name: &str) -> Result<u64, String> {
+        let line = self.status_line(name)?;
         let kib = line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok());
         Ok(kib.ok_or(line)? * 1024)
     }
@@ -128,6 +135,16 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// # Errors
+/// There is no answer that can be read.
+pub async fn get(http: SocketAddr, path: &str) -> Result<(u16, String), String> {
+    let answer = exchange(http, path).await.map_err(|error| format!("{path}: {error}"))?;
+    let parts = answer.split_once("\r\n\r\n").zip(answer.get(9..12));
+    let parts = parts.and_then(|((_, body), status)| Some((status.parse().ok()?, body)));
+    let (status, body) = parts.ok_or(format!("{path}: {answer:?}"))?;
+    Ok((status, body.to_owned()))
 }
 
 async fn exchange(address: SocketAddr, path: &str) -> std::io::Result<String> {

@@ -30,7 +30,7 @@ pub async fn soak(requests: u64) -> Outcome {
     let worker = stand.worker(&[]).await?;
     let before = (worker.descriptors()?, worker.threads()?);
     let plan = Plan { requests, bad: poison::one_in_eleven, ..Plan::new(Pace::Window(512)) };
-    let load = Load::start(&stand.url(), plan).await.map_err(|error| error.to_string())?;
+    let load = Load::start(&stand.url(), plan).await?;
     let vanishing = tokio::spawn(vanish(stand.url()));
     let samples = watch(&load, &worker).await;
     vanishing.abort();

@@ -89,6 +89,12 @@ impl Stand {
         self.folder.path().join(echo::MODEL).join("0.1.0")
     }
 
+    /// Whether the broker's log has these words.
+    pub fn broker_said(&self, words: &str) -> bool {
+        let log = fs::read_to_string(self.folder.path().join("broker/nats-server.log"));
+        log.is_ok_and(|log| log.contains(words))
+    }
+
     pub fn signal_broker(&self, signal: Signal) -> Result<(), String> {
         send(broker_pid(&self.folder, "broker")?, signal)
     }
