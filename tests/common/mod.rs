@@ -7,3 +7,4 @@ pub mod oracle;
 pub mod poison;
 pub mod proxy;
 pub mod simulator;
+pub mod slow_reader;

@@ -3,18 +3,13 @@
 use std::time::Duration;
 
 use carla_rl::wire::Code;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpSocket,
-    time::sleep,
-};
+use tokio::time::{sleep, timeout};
 
 use crate::{
     Outcome,
     common::{
-        echo,
         load::{Load, Pace, Plan},
-        simulator,
+        slow_reader,
     },
     membership::{NARROW, PATIENCE},
     report::Report,
@@ -77,12 +72,13 @@ async fn rate(load: &Load, time: Duration) -> f64 {
 
 /// One client that asks and asks and reads no answer.
 pub async fn slow_reader() -> Outcome {
-    let stand = Stand::configured(NARROW, "max_pending: 4194304\nwrite_deadline: \"1s\"\n")?;
+    let stand = Stand::configured(NARROW, slow_reader::IMPATIENT)?;
     let worker = stand.worker(&[]).await?;
     let load = Load::start(&stand.url(), Plan::new(Pace::Rate(2000.0))).await?;
     load.serve(1000, PATIENCE).await?;
-    let asked = tokio::time::timeout(Duration::from_secs(30), ask_and_do_not_read(&stand)).await;
-    let asked = asked.map_err(|_| "the broker bears with the slow reader")??;
+    let asked = timeout(Duration::from_secs(30), slow_reader::ask(stand.broker.port)).await;
+    let asked = asked.map_err(|_| "the broker bears with the slow reader")?;
+    let asked = asked.map_err(|error| error.to_string())?;
     load.serve(2000, PATIENCE).await?;
     let verdict = load.finish().await;
     let page = worker.page().await?;
@@ -92,26 +88,4 @@ pub async fn slow_reader() -> Outcome {
         .all_answered()
         .hold(page.conserves(), "the worker's counts don't add up")
         .note(format!("the broker ended it after {asked} requests")))
-}
-
-/// How many requests the broker took before it ended the connection.
-async fn ask_and_do_not_read(stand: &Stand) -> Result<u64, String> {
-    let told = |error: std::io::Error| error.to_string();
-    let socket = TcpSocket::new_v4().map_err(told)?;
-    socket.set_recv_buffer_size(4096).map_err(told)?;
-    let address = ([127, 0, 0, 1], stand.broker.port).into();
-    let mut stream = socket.connect(address).await.map_err(told)?;
-    // The server's first word; it says all it has to.
-    stream.read(&mut [0; 4096]).await.map_err(told)?;
-    stream.write_all(b"CONNECT {\"verbose\":false}\r\nSUB slow 1\r\n").await.map_err(told)?;
-    let body = simulator::good(1);
-    let mut request = format!("PUB {} slow {}\r\n", echo::INFER, body.len()).into_bytes();
-    request.extend(body.iter().chain(b"\r\n"));
-    let burst = request.repeat(100);
-    let mut asked = 0;
-    while stream.write_all(&burst).await.is_ok() {
-        asked += 100;
-        sleep(Duration::from_millis(5)).await;
-    }
-    Ok(asked)
 }

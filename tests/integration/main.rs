@@ -1,5 +1,9 @@
 //! The whole program against a real nats-server, one for each test, on a free port.
 
+#[allow(dead_code, reason = "the fault runs use the rest of it")]
+#[path = "../common/mod.rs"]
+mod common;
+
 mod artifacts;
 mod batching;
 mod broken;
@@ -12,6 +16,7 @@ mod discrete;
 mod documentation;
 mod driving;
 mod errors;
+mod faults;
 mod gate;
 mod http;
 mod importing;
