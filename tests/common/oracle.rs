@@ -115,10 +115,7 @@ impl Oracle {
             self.tell(format!("{answer:?} as a further answer to {id}"));
             return None;
         }
-        match n < self.oldest {
-            true => self.given_up -= 1,
-            false => {}
-        }
+        self.given_up -= u64::from(n < self.oldest);
         self.answered += 1;
         self.judge(id, is_good, answer, now.saturating_sub(sent)).then_some(sent)
     }

@@ -27,6 +27,7 @@ mod logs;
 mod masks;
 mod memory;
 mod observability;
+mod oracle;
 mod ping;
 mod pool;
 mod probe;
