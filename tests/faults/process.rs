@@ -116,6 +116,18 @@ impl Process {
         line.trim().parse().map_err(|_| line)
     }
 
+    /// Clock ticks that the thread of that name has had of a processor.
+    ///
+    /// # Errors
+    /// As [`Process::resident`].
+    pub fn ticks(&self, thread: &str) -> Result<u64, String> {
+        let folder = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let tasks = folder.map_err(|error| format!("/proc: {error}"))?.filter_map(Result::ok);
+        let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+        let of_thread = stats.filter_map(|stat| ticks_of(&stat, thread));
+        Ok(of_thread.sum())
+    }
+
     pub fn descriptors(&self) -> Result<u64, String> {
         let folder = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
         Ok(folder.map_err(|error| error.to_string())?.count() as u64)
@@ -135,6 +147,13 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// In user and in system mode, of a line `1 (name) S ...` if that is its name.
+fn ticks_of(stat: &str, thread: &str) -> Option<u64> {
+    let (name, fields) = stat.split_once('(')?.1.rsplit_once(") ")?;
+    let modes = fields.split(' ').skip(11).take(2);
+    (name == thread).then(|| modes.filter_map(|ticks| ticks.parse::<u64>().ok()).sum())
 }
 
 /// # Errors
