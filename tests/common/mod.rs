@@ -3,6 +3,7 @@
 
 pub mod echo;
 pub mod load;
+pub mod message;
 pub mod oracle;
 pub mod poison;
 pub mod proxy;

@@ -5,20 +5,16 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, Message, StatusCode, Subscriber, connection::State};
+use async_nats::{Client, Message, Subscriber, connection::State};
 use bytes::Bytes;
-use carla_rl::wire::{
-    Code, Encoding, subjects,
-    view::{TensorView, Values},
-};
 use futures_util::{FutureExt, StreamExt};
-use serde::{Deserialize, Serialize};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
     echo,
     load::{Pace, Plan, Progress},
-    oracle::{Answer, Oracle, Verdict},
+    message,
+    oracle::{Oracle, Verdict},
 };
 
 /// Requests or answers in one go, before the others get their turn.
@@ -38,35 +34,6 @@ pub struct Simulator {
     /// Requests that may be sent by now, and until when that was counted.
     allowance: f64,
     counted: Duration,
-}
-
-#[derive(Serialize)]
-struct Request<'a> {
-    obs: TensorView<'a>,
-    deterministic: bool,
-    id: u32,
-}
-
-#[derive(Deserialize)]
-struct Body<'a> {
-    id: Option<u32>,
-    #[serde(borrow)]
-    action: Option<Tensor<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Tensor<'a> {
-    data: &'a [u8],
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    error: Reason,
-}
-
-#[derive(Deserialize)]
-struct Reason {
-    code: Code,
 }
 
 impl Simulator {
@@ -136,7 +103,7 @@ impl Simulator {
         let number = self.oracle.next();
         let bad = (self.plan.bad)(number);
         self.oracle.asked(self.progress.began.elapsed(), bad.is_none());
-        let body = Bytes::from(bad.unwrap_or_else(|| good(self.oracle.id(number))));
+        let body = Bytes::from(bad.unwrap_or_else(|| message::good(self.oracle.id(number))));
         let (client, inbox) = (&self.client, format!("{}.{number}", self.inbox));
         let sent = match self.plan.headers.clone() {
             None => client.publish_with_reply(echo::INFER, inbox, body).await,
@@ -165,7 +132,7 @@ impl Simulator {
     fn hear(&mut self, message: &Message) {
         let Some(number) = self.number(message) else { return };
         let now = self.progress.began.elapsed();
-        let sent = self.oracle.hear(number, read(message), now);
+        let sent = self.oracle.hear(number, message::read(message), now);
         self.progress.answered.fetch_add(1, Ordering::Relaxed);
         if let Some(sent) = sent {
             self.progress.served(sent, now);
@@ -201,39 +168,4 @@ impl Simulator {
             self.hear(&reply);
         }
     }
-}
-
-/// The body of the request with this id.
-pub fn good(id: u32) -> Vec<u8> {
-    let values = echo::observation(id);
-    let obs = TensorView { shape: vec![2], values: Values::F4(&values) };
-    let request = Request { obs, deterministic: true, id };
-    Encoding::MessagePack.write(&request).expect("it can be written")
-}
-
-/// What a message says, whatever it answers.
-pub fn read(message: &Message) -> Answer {
-    if message.status == Some(StatusCode::NO_RESPONDERS) {
-        return Answer::NoResponders;
-    }
-    let body = &message.payload;
-    let unreadable = || Answer::Unreadable(String::from_utf8_lossy(body).into_owned());
-    let headers = message.headers.as_ref();
-    if headers.is_some_and(|headers| headers.get(subjects::ERROR_CODE_HEADER).is_some()) {
-        let refusal: Option<Refusal> = match Encoding::of(body) {
-            Encoding::Json => serde_json::from_slice(body).ok(),
-            Encoding::MessagePack => rmp_serde::from_slice(body).ok(),
-        };
-        return refusal.map_or_else(unreadable, |refusal| Answer::Error(refusal.error.code));
-    }
-    let body: Option<Body> = rmp_serde::from_slice(body).ok();
-    body.and_then(|body| action(&body)).unwrap_or_else(unreadable)
-}
-
-fn action(body: &Body) -> Option<Answer> {
-    let (id, data) = (body.id?, body.action.as_ref()?.data);
-    let (values, rest) = data.as_chunks::<4>();
-    let [first, second] = values else { return None };
-    let action = [f32::from_le_bytes(*first), f32::from_le_bytes(*second)];
-    rest.is_empty().then_some(Answer::Action { id, action })
 }

@@ -2,13 +2,9 @@
 
 use std::{io, time::Duration};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpSocket,
-    time::sleep,
-};
+use tokio::{io::AsyncWriteExt, net::TcpSocket, time::sleep};
 
-use super::{echo, simulator};
+use super::{echo, message};
 
 /// What makes a broker end such a client within seconds.
 pub const IMPATIENT: &str = "max_pending: 4194304\nwrite_deadline: \"1s\"\n";
@@ -21,10 +17,9 @@ pub async fn ask(port: u16) -> io::Result<u64> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(4096)?;
     let mut stream = socket.connect(([127, 0, 0, 1], port).into()).await?;
-    // The server's first word.
-    stream.read(&mut [0; 4096]).await?;
+    // Not even the server's first word is read.
     stream.write_all(b"CONNECT {\"verbose\":false}\r\nSUB slow 1\r\n").await?;
-    let body = simulator::good(1);
+    let body = message::good(1);
     let mut request = format!("PUB {} slow {}\r\n", echo::INFER, body.len()).into_bytes();
     request.extend(body.iter().chain(b"\r\n"));
     let burst = request.repeat(100);

@@ -12,8 +12,9 @@ use crate::{
     common::{
         echo,
         load::{Load, Pace, Plan},
+        message,
         oracle::{Answer, Verdict},
-        poison, simulator,
+        poison,
     },
     membership::{NARROW, PATIENCE},
     report::Report,
@@ -119,5 +120,5 @@ async fn ask(client: &Client, body: Vec<u8>) -> Option<Answer> {
     let subject = subjects::infer("policy", echo::MODEL);
     client.publish_with_reply(subject, inbox, body.into()).await.ok()?;
     let reply = timeout(PATIENCE, replies.next()).await.ok()??;
-    Some(simulator::read(&reply))
+    Some(message::read(&reply))
 }

@@ -66,9 +66,8 @@ pub async fn rolling() -> Outcome {
     let load = start(&stand, Pace::Window(256)).await?;
     let mut codes = Vec::new();
     for round in 1..=ROUNDS {
-        for place in 0..pool.len() {
-            let new = stand.worker(&[]).await?;
-            let old = std::mem::replace(&mut pool[place], new);
+        for place in &mut pool {
+            let old = std::mem::replace(place, stand.worker(&[]).await?);
             codes.push(old.stop().await?.code());
         }
         say("rolling", format!("round {round} of {ROUNDS}; {}", progress(&load)));
