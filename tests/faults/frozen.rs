@@ -66,17 +66,18 @@ async fn stop_one_of_three(
     Ok((report, noticed))
 }
 
-/// No action is later than the deadline, but for what had begun and for a busy machine.
+/// No action is late, but of a batch that had begun. The deadline with something for a busy machine.
 fn in_time(report: Report) -> Report {
     const LATE: Duration = Duration::from_secs(1);
+    const BATCH: u64 = 64;
     let verdict = &report.verdict;
     let in_time = verdict.served.count_between(0, LATE.as_micros() as u64);
     let late = verdict.served.len() - in_time;
     let unanswered = 100.0 * verdict.unanswered as f64 / verdict.sent as f64;
     report
         .sound()
-        .hold(late == 0, format!("{late} actions later than {LATE:?}"))
-        .note(format!("{unanswered:.1} % unanswered"))
+        .hold(late <= BATCH, format!("{late} actions later than {LATE:?}"))
+        .note(format!("{unanswered:.1} % unanswered, {late} actions later than {LATE:?}"))
 }
 
 /// A broker that stands still, and workers that ask it every second whether it is there.
