@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 CARGO ?= cargo
 
-.PHONY: demo test test-otlp check check-secrets bench fuzz nats-server clean
+.PHONY: demo test test-otlp faults soak fuzz check check-secrets bench nats-server clean
 
 # Broker, worker and 64 vehicles on this machine for a minute. DEMO="--vehicles 200 --hz 10" changes it.
 demo: nats-server
@@ -18,6 +18,15 @@ test-otlp:
 	$(CARGO) test --locked --features otlp --lib telemetry
 	$(CARGO) test --locked --features otlp --test integration traces
 
+# Minutes of faults for real processes, each with its promise: docs/reliability.md. Some of them only:
+# make faults FAULTS="kill flood --json faults.json"
+faults: nats-server
+	NATS_SERVER_BIN="$$(scripts/nats-server)" $(CARGO) test --release --locked --test faults -- $(FAULTS)
+
+# Ten million requests through one worker, and what its memory does. SOAK="--requests 1000000" for fewer.
+soak: nats-server
+	NATS_SERVER_BIN="$$(scripts/nats-server)" $(CARGO) test --release --locked --test faults -- soak $(SOAK)
+
 # The script that makes keys and certificates, and the secured broker with them. Needs openssl.
 check-secrets: nats-server
 	$(CARGO) build --locked
@@ -27,6 +36,7 @@ check-secrets: nats-server
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test faults -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
 # On a GPU: MODEL_DEVICE=metal MODEL_PRECISION=float16 make bench BENCH="--features metal forward"

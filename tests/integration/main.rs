@@ -1,5 +1,9 @@
 //! The whole program against a real nats-server, one for each test, on a free port.
 
+#[allow(dead_code, reason = "the fault runs use the rest of it")]
+#[path = "../common/mod.rs"]
+mod common;
+
 mod artifacts;
 mod asker;
 mod batching;
@@ -16,6 +20,7 @@ mod documentation;
 mod driving;
 mod endurance;
 mod errors;
+mod faults;
 mod gate;
 mod http;
 mod importing;
@@ -28,6 +33,7 @@ mod logs;
 mod masks;
 mod memory;
 mod observability;
+mod oracle;
 mod ping;
 mod pool;
 mod probe;

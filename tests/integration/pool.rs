@@ -85,11 +85,9 @@ impl Pool {
         serde_json::from_slice(&self.ask_spec("{}").await.payload).unwrap()
     }
 
-    /// Ends the worker: what it received was ignored or answered.
+    /// Ends the worker.
     pub async fn drain(self) {
-        let stopped = self.worker.drain().await;
-        let answered: u64 = stopped.answered.values().sum();
-        assert_eq!(stopped.received, stopped.ignored + answered);
+        self.worker.drain().await;
     }
 
     async fn ask(&self, body: Vec<u8>) -> Message {

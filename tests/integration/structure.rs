@@ -51,6 +51,30 @@ fn pure_rooms_mention_no_runtime_no_device_and_no_clock() {
     }
 }
 
+/// Where the wall clock may be asked: telemetry shows it, and the others hand it to telemetry.
+const TELLS_TIME: [&str; 4] =
+    ["src/telemetry", "src/commands/worker.rs", "src/worker/engine.rs", "src/worker/service.rs"];
+
+#[test]
+fn nothing_that_decides_asks_the_wall_clock_which_may_be_set() {
+    let may = |file: &Path| TELLS_TIME.iter().any(|place| file.starts_with(root().join(place)));
+    for file in sources(&root().join("src")).into_iter().filter(|file| !may(file)) {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(!text.contains("SystemTime"), "{}", file.display());
+    }
+}
+
+#[test]
+fn a_worker_asks_the_wall_clock_only_for_when_a_trace_began() {
+    for file in ["src/worker/engine.rs", "src/worker/service.rs"] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let asks = text.lines().filter(|line| line.contains("SystemTime::"));
+        let asks: Vec<_> = asks.map(str::trim).collect();
+        let known = ["SystemTime::now() - self.queue.now()", "epoch: SystemTime::UNIX_EPOCH,"];
+        assert!(asks.iter().all(|ask| known.contains(ask)), "{file}: {asks:?}");
+    }
+}
+
 #[test]
 fn batching_and_policies_do_not_know_each_other() {
     for (room, stranger) in [("src/batch", "policy"), ("src/policy", "batch::")] {

@@ -226,9 +226,13 @@ impl Worker {
         self.stop.send_replace(true);
     }
 
+    /// Waits for its end. By then every request that it has taken has ended, once.
     pub async fn join(self) -> Result<Stopped, Failure> {
         let thread = self.thread;
-        tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap()
+        let ended = tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
+        let tally = self.vitals.tally();
+        assert_eq!(tally.received, tally.all_ended());
+        ended
     }
 
     /// Stops the worker and waits for its end.
