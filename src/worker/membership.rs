@@ -229,9 +229,14 @@ impl Membership {
     /// come before. The library would renew a subscription that is still held, with message
     /// counts of its own that no longer are the server's.
     pub fn disconnected(&mut self) -> Vec<Message> {
-        let received = std::iter::from_fn(|| self.try_next_unmetered()).collect();
+        let received = self.take_all();
         self.end();
         received
+    }
+
+    /// All requests that are already here.
+    pub fn take_all(&mut self) -> Vec<Message> {
+        std::iter::from_fn(|| self.try_next_unmetered()).collect()
     }
 
     fn count(&mut self, received: bool) {
@@ -262,6 +267,11 @@ impl Confirmation {
 
     pub fn is_under_way(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Nobody waits for it any more.
+    pub fn forget(&mut self) {
+        self.0 = None;
     }
 
     /// How it ended; pending if none is on its way.

@@ -66,6 +66,8 @@ pub struct Service {
     outbox: Outbox,
     /// Whether the broker knows of our membership.
     confirmation: Confirmation,
+    /// Whether all is here that was under way when this process stood still.
+    old_ones: Confirmation,
     drain_timeout: Duration,
     drain_by: Option<Instant>,
     vitals: Arc<Vitals>,
@@ -101,6 +103,7 @@ impl Service {
             prefix: nats.prefix,
             outbox: Outbox::new(data.client.clone(), vitals.clone(), queue.clone()),
             confirmation: Confirmation::default(),
+            old_ones: Confirmation::default(),
             drain_by: None,
             served,
             queue,
@@ -122,7 +125,10 @@ impl Service {
         // Here, where a stop can't cut it off: from now on requests may be under way to us.
         self.join().await;
         while !self.is_drained() {
-            self.standstill.turn(self.queue.now());
+            if self.standstill.turn(self.queue.now()) {
+                self.membership.expect_other();
+                self.old_ones.begin(self.data.client.clone());
+            }
             tokio::select! {
                 biased;
                 Some(link) = self.data.events.recv() => self.on_link(link).await?,
@@ -135,6 +141,7 @@ impl Service {
                     return self.device_died(tick).await;
                 },
                 () = at(self.queue.next_expiry(), self.queue.now()) => self.expire().await,
+                _ = self.old_ones.wait() => self.catch_up().await,
                 confirmed = self.confirmation.wait() => self.on_confirmed(confirmed),
                 done = self.done.recv(), if self.outbox.connected => {
                     if !self.reply(done).await {
@@ -149,6 +156,15 @@ impl Service {
         self.finish().await
     }
 
+    /// What has waited for as long as this process stood still is here now: takes it.
+    async fn catch_up(&mut self) {
+        for message in self.membership.take_all() {
+            self.take(message).await;
+        }
+        self.standstill.end();
+        self.queue.wake();
+    }
+
     /// Takes what has arrived, then tells the device: it computes what came together together.
     async fn take_burst(&mut self, first: async_nats::Message) {
         let began = self.queue.now();
@@ -158,9 +174,6 @@ impl Service {
             self.take(received).await;
             taken += 1;
             message = if taken < BURST { self.membership.try_next() } else { None };
-        }
-        if taken < BURST {
-            self.standstill.caught_up(self.queue.now());
         }
         self.queue.wake();
         let spent = self.queue.now().saturating_sub(began);

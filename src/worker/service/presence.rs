@@ -30,6 +30,9 @@ impl Service {
                 for message in self.membership.disconnected() {
                     self.take(message).await;
                 }
+                // Whatever else was under way to us is lost.
+                self.standstill.end();
+                self.old_ones.forget();
                 self.vitals.set_subscribed(false);
                 self.queue.wake();
                 if self.drain_by.is_none() {
@@ -125,7 +128,7 @@ impl Service {
     /// The client library drops what does not fit its line, and in leaving what comes after the last
     /// request that it was told to wait for.
     fn count_lost(&mut self) {
-        if self.confirmation.is_under_way() {
+        if self.confirmation.is_under_way() || self.old_ones.is_under_way() {
             return;
         }
         if let Some(lost) = self.membership.lost()
