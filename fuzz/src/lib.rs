@@ -12,8 +12,7 @@ use carla_rl::{
     },
     settings::{Settings, key},
     wire::{
-        Code, DType, Request, Schedule, Space, StateForm, TraceContext, WireError,
-        space::Bound,
+        Code, DType, Request, Schedule, Space, StateForm, TraceContext, WireError, space::Bound,
     },
 };
 
@@ -38,7 +37,9 @@ pub fn request(body: &[u8]) {
                 match request.memory(Some(STATE), rows.count) {
                     Err(error) => assert_told(&error),
                     Ok(states) => {
-                        assert!(states.is_none_or(|states| states.len() == rows.count * STATE.size));
+                        assert!(
+                            states.is_none_or(|states| states.len() == rows.count * STATE.size)
+                        );
                     }
                 }
                 match request.mask(Some(MASK), &rows) {

@@ -23,9 +23,10 @@ const WINDOW: usize = 10;
 const FIRST_MARGIN: u64 = 8192;
 /// The same once the leaving is under way, and whoever was to come has come.
 const LATER_MARGIN: u64 = 16;
-/// Ticks without a request after which nothing is taken to be under way.
+/// Ticks without a request, and a round trip in which none came, after which nothing is taken to be
+/// under way.
 const QUIET: u32 = 10;
-/// Ticks after which the last second counts, and no longer the busiest one.
+/// Each time that so many ticks have passed the last second counts, and no longer the busiest one.
 const RETELL: u32 = 30;
 
 pub struct Membership {
@@ -44,6 +45,11 @@ pub struct Membership {
     /// Messages that we took, and those that came for others, since the connection began.
     all_taken: u64,
     others: u64,
+    /// Of what was delivered, what nobody will ever take.
+    lost: u64,
+    /// How many requests come within a round trip: those that the server had sent when it heard of
+    /// something.
+    window: Window,
     /// A request that was looked at, and is to be taken next.
     ahead: Option<Message>,
     /// Messages taken in each of the last ticks.
@@ -52,10 +58,20 @@ pub struct Membership {
     quiet: u32,
 }
 
+/// What comes within a round trip.
+#[derive(Default)]
+enum Window {
+    #[default]
+    Unknown,
+    /// A round trip is under way, that began when so many messages had been delivered.
+    Opened(JoinHandle<Result<(), String>>, u64),
+    Known(u64),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaving {
     No,
-    /// As soon as [`WINDOW`] ticks have shown how many requests come.
+    /// As soon as [`WINDOW`] ticks, and a round trip, have shown how many requests come.
     Wanted,
     /// So many ticks ago the server was told after how many messages to end the subscription.
     Told(u32),
@@ -75,6 +91,8 @@ impl Membership {
             base: 0,
             all_taken: 0,
             others: 0,
+            lost: 0,
+            window: Window::Unknown,
             ahead: None,
             recent,
             taken: 0,
@@ -143,7 +161,7 @@ impl Membership {
     /// Requests that the client library has been handed and we have not: they wait in its line.
     pub fn unread(&self) -> u64 {
         let delivered = self.client.statistics().in_messages.load(Ordering::Relaxed);
-        delivered.saturating_sub(self.all_taken + self.others)
+        delivered.saturating_sub(self.all_taken + self.others + self.lost)
     }
 
     /// Requests that were delivered and that nobody will ever take, since the connection began; `None`
@@ -152,32 +170,76 @@ impl Membership {
         if self.ahead.is_none() {
             self.ahead = self.try_next_unmetered();
         }
-        self.ahead.is_none().then(|| self.unread())
+        if self.ahead.is_some() {
+            return None;
+        }
+        self.lost += self.unread();
+        Some(self.lost)
     }
 
     /// Begins to leave. Requests go on coming until [`Membership::next`] gives `None`.
-    pub async fn leave(&mut self) {
+    pub fn leave(&mut self) {
         if self.is_member() && !self.is_leaving() {
             self.leaving = Leaving::Wanted;
-            self.leave_when_due().await;
+            self.open_window();
         }
     }
 
+    fn open_window(&mut self) {
+        let client = self.client.clone();
+        let round_trip = tokio::spawn(async move { nats::round_trip(&client).await });
+        self.window = Window::Opened(round_trip, self.delivered());
+        self.expect_other();
+    }
+
+    /// What came within a round trip, once one has ended; the first look begins one.
+    async fn look_through_window(&mut self) -> Option<u64> {
+        match std::mem::take(&mut self.window) {
+            Window::Unknown => self.open_window(),
+            Window::Opened(round_trip, before) if round_trip.is_finished() => {
+                if let Ok(Ok(())) = round_trip.await {
+                    // Its own answer has come, too.
+                    self.window = Window::Known(self.delivered().saturating_sub(before + 1));
+                }
+            }
+            known => self.window = known,
+        }
+        match self.window {
+            Window::Known(window) => Some(window),
+            _ => None,
+        }
+    }
+
+    fn delivered(&self) -> u64 {
+        self.client.statistics().in_messages.load(Ordering::Relaxed) - self.base
+    }
+
     async fn leave_when_due(&mut self) {
-        if self.leaving == Leaving::Wanted && self.age >= WINDOW {
+        if self.age >= WINDOW
+            && let Some(window) = self.look_through_window().await
+        {
             // Simulators that have paused may all come back at once.
-            self.tell(self.peak.max(self.recent()).max(FIRST_MARGIN)).await;
+            let most = self.peak.max(self.recent()).max(FIRST_MARGIN);
+            self.tell(most.max(2 * window)).await;
             // Silence from before tells nothing of what is under way now.
             self.quiet = 0;
         }
     }
 
+    /// Those of the peak did not come back, so waits no longer for as many.
+    async fn leave_sooner(&mut self, ticks: u32) {
+        match self.look_through_window().await {
+            Some(window) => self.tell(self.recent().max(2 * window).max(LATER_MARGIN)).await,
+            None => self.leaving = Leaving::Told(ticks),
+        }
+    }
+
     /// Asks the server to end the subscription after so many further messages.
     async fn tell(&mut self, margin: u64) {
+        let delivered = self.delivered();
         let Some(subscriber) = &mut self.subscriber else { return };
-        let delivered = self.client.statistics().in_messages.load(Ordering::Relaxed) - self.base;
         tracing::debug!(delivered, margin, "leaving the queue group");
-        self.leaving = Leaving::Told(0);
+        (self.leaving, self.window) = (Leaving::Told(0), Window::Unknown);
         if let Err(error) = subscriber.unsubscribe_after(delivered + margin).await {
             tracing::warn!(%error, "leaving the queue group");
         }
@@ -188,9 +250,14 @@ impl Membership {
         self.recent.iter().sum::<u64>() + self.taken
     }
 
-    /// Leaves while nothing seems to be under way. The library's own drain takes what comes until
-    /// the next sign from the server: good for a straggler, not for a crowd.
+    /// Leaves while nothing is under way, as a round trip shows. The library's own drain takes what
+    /// comes until the next sign from the server: good for a straggler, not for a crowd.
     async fn leave_quietly(&mut self) {
+        match self.look_through_window().await {
+            Some(0) => {}
+            Some(_) => return (self.quiet, self.window) = (0, Window::Unknown),
+            None => return,
+        }
         let Some(subscriber) = &mut self.subscriber else { return };
         if let Err(error) = subscriber.drain().await {
             tracing::warn!(%error, "leaving the queue group");
@@ -216,11 +283,7 @@ impl Membership {
             Leaving::No => {}
             Leaving::Wanted => self.leave_when_due().await,
             Leaving::Told(_) if self.quiet >= QUIET => self.leave_quietly().await,
-            // Those of the peak did not come back, so wait no longer for as many.
-            Leaving::Told(RETELL) => {
-                self.tell(self.recent().max(LATER_MARGIN)).await;
-                self.leaving = Leaving::Told(RETELL + 1);
-            }
+            Leaving::Told(ticks) if ticks >= RETELL => self.leave_sooner(ticks).await,
             Leaving::Told(ticks) => self.leaving = Leaving::Told(ticks + 1),
         }
     }
@@ -251,7 +314,7 @@ impl Membership {
 
     fn end(&mut self) {
         self.subscriber = None;
-        self.leaving = Leaving::No;
+        (self.leaving, self.window) = (Leaving::No, Window::Unknown);
     }
 }
 
@@ -263,10 +326,6 @@ pub struct Confirmation(Option<JoinHandle<Result<(), String>>>);
 impl Confirmation {
     pub fn begin(&mut self, client: Client) {
         self.0 = Some(tokio::spawn(async move { nats::round_trip(&client).await }));
-    }
-
-    pub fn is_under_way(&self) -> bool {
-        self.0.is_some()
     }
 
     /// Nobody waits for it any more.

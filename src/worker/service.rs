@@ -136,7 +136,7 @@ impl Service {
                     self.on_link(link).await?;
                 },
                 // What is rare comes before what may never end.
-                _ = stop.wait_for(|stop| *stop), if self.drain_by.is_none() => self.drain().await,
+                _ = stop.wait_for(|stop| *stop), if self.drain_by.is_none() => self.drain(),
                 _ = tick.tick() => if !self.tick().await {
                     return self.device_died(tick).await;
                 },
@@ -265,10 +265,10 @@ impl Service {
         }
     }
 
-    async fn drain(&mut self) {
+    fn drain(&mut self) {
         self.drain_by = Some(Instant::now() + self.drain_timeout);
         self.queue.drain();
-        self.leave(State::Draining).await;
+        self.leave(State::Draining);
     }
 
     fn is_drained(&self) -> bool {
@@ -306,7 +306,7 @@ impl Service {
     async fn device_died(mut self, mut tick: Interval) -> Result<(), Failure> {
         self.queue.close();
         self.vitals.fail(BROKEN.into());
-        self.leave(State::Failed).await;
+        self.leave(State::Failed);
         let error = WireError::new(Code::Internal, "this worker's device is broken");
         let refusing = async {
             loop {

@@ -66,7 +66,7 @@ async fn serve(
     while membership.is_member() {
         tokio::select! {
             biased;
-            _ = &mut left, if !membership.is_leaving() => membership.leave().await,
+            _ = &mut left, if !membership.is_leaving() => membership.leave(),
             _ = tick.tick() => membership.tick().await,
             request = membership.next() => if let Some(request) = request {
                 let began = Instant::now();

@@ -48,9 +48,9 @@ mod simulators;
 mod structure;
 mod supervision;
 mod support;
-mod telemetry;
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
+mod telemetry;
 mod terminal;
 mod tiny;
 mod top;

@@ -16,7 +16,7 @@ impl Service {
             Link::Refused(why) => return Err(self.refused(&why).await),
             // Logged where it was heard.
             Link::Denied(_) => {}
-            Link::LameDuck => self.move_out().await,
+            Link::LameDuck => self.move_out(),
             Link::Up if self.outbox.connected => {}
             Link::Up => {
                 tracing::info!("the broker is back");
@@ -36,7 +36,7 @@ impl Service {
                 self.vitals.set_subscribed(false);
                 self.queue.wake();
                 if self.drain_by.is_none() {
-                    self.leave(State::Starting).await;
+                    self.leave(State::Starting);
                 }
             }
         }
@@ -79,17 +79,17 @@ impl Service {
     }
 
     /// No longer ready: who asks for a worker shall find another one.
-    pub(super) async fn leave(&mut self, state: State) {
+    pub(super) fn leave(&mut self, state: State) {
         self.enter(state);
-        self.step_out().await;
+        self.step_out();
     }
 
     /// The same in the state as it is.
-    async fn step_out(&mut self) {
+    fn step_out(&mut self) {
         if let Some(spec) = &mut self.spec {
             spec.leave();
         }
-        self.membership.leave().await;
+        self.membership.leave();
     }
 
     /// Whether the worker can go on.
@@ -118,8 +118,8 @@ impl Service {
         let saturated =
             self.saturation.look(Load { rows, refused, unread: self.membership.unread() });
         match (self.membership.is_member(), self.membership.is_leaving()) {
-            (true, false) if saturated => self.leave(State::Saturated).await,
-            (true, false) if !device_is_well => self.step_out().await,
+            (true, false) if saturated => self.leave(State::Saturated),
+            (true, false) if !device_is_well => self.step_out(),
             (false, _) if !saturated && device_is_well => self.join().await,
             _ => {}
         }
@@ -128,9 +128,6 @@ impl Service {
     /// The client library drops what does not fit its line, and in leaving what comes after the last
     /// request that it was told to wait for.
     fn count_lost(&mut self) {
-        if self.confirmation.is_under_way() || self.old_ones.is_under_way() {
-            return;
-        }
         if let Some(lost) = self.membership.lost()
             && self.vitals.lost(lost)
         {
@@ -139,10 +136,10 @@ impl Service {
     }
 
     /// The broker is about to shut down: a server that still takes us may be another one.
-    async fn move_out(&mut self) {
+    fn move_out(&mut self) {
         if self.drain_by.is_none() && !self.moving {
             self.moving = true;
-            self.leave(State::Starting).await;
+            self.leave(State::Starting);
         }
     }
 
