@@ -1,11 +1,14 @@
 //! Convolutions over images, as in the networks for Atari games (Mnih et al. 2015).
+//!
+//! On the CPU with the channels last: what a window shows of one line of the image then lies side by
+//! side, so a convolution is a product whose rows are windows, and nothing is copied for it.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::{
     device::{Place, Precision},
     linear::{Linear, contiguous},
-    product::{Operand, Packed},
+    product::{Packed, Rows},
     spec::{Activation, Convolution, ImageNetwork},
     weights::Weights,
 };
@@ -16,6 +19,7 @@ pub struct ImageLayers {
     convolutions: Vec<Conv>,
     flat: usize,
     last: Linear,
+    channels_last: bool,
 }
 
 /// One convolution over images of a fixed size.
@@ -59,8 +63,12 @@ impl ImageLayers {
             from = to;
         }
         let flat = from.iter().product();
-        let last = Linear::load(weights, &format!("{name}.linear"), (flat, network.width), place)?;
-        Ok(Self { image, convolutions, flat, last })
+        let weight = weights.take(&format!("{name}.linear.weight"), &[network.width, flat])?;
+        let bias = weights.take(&format!("{name}.linear.bias"), &[network.width])?;
+        let channels_last = place.is_cpu();
+        let weight = if channels_last { reorder(&weight, from)? } else { weight };
+        let last = Linear::new(&weight, &bias, place)?;
+        Ok(Self { image, convolutions, flat, last, channels_last })
     }
 
     /// From (rows, channels * height * width) to (rows, width).
@@ -71,6 +79,9 @@ impl ImageLayers {
         let rows = x.dim(0)?;
         let [channels, height, width] = self.image;
         let mut x = x.reshape((rows, channels, height, width))?;
+        if self.channels_last {
+            x = x.permute((0, 2, 3, 1))?.contiguous()?;
+        }
         for convolution in &self.convolutions {
             x = convolution.forward(&x)?;
         }
@@ -78,21 +89,36 @@ impl ImageLayers {
     }
 }
 
+/// The same weights for images with their channels last.
+fn reorder(weight: &Tensor, [channels, height, width]: [usize; 3]) -> Result<Tensor> {
+    let (outputs, flat) = weight.dims2()?;
+    let weight = weight.reshape((outputs, channels, height, width))?;
+    weight.permute((0, 2, 3, 1))?.contiguous()?.reshape((outputs, flat))
+}
+
 impl Conv {
     fn load(weights: &mut Weights, name: &str, window: Window, place: &Place) -> Result<Self> {
         let (size, inputs, outputs) = (window.convolution.kernel, window.from[0], window.to[0]);
         let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs, size, size])?;
         let bias = weights.take(&format!("{name}.bias"), &[outputs])?;
+        Self::new(&weight, &bias, window, place)
+    }
+
+    fn new(weight: &Tensor, bias: &Tensor, window: Window, place: &Place) -> Result<Self> {
         let kernel = if place.is_cpu() {
-            let packed = Packed::new(&place.values(&weight)?, &place.values(&bias)?);
+            let weight = weight.permute((0, 2, 3, 1))?.contiguous()?;
+            let (weight, bias) = (place.values(&weight)?, place.values(bias)?);
+            let packed = Packed::of_segments(&weight, &bias, &window.segments());
             Kernel::Cpu { packed, precision: place.precision }
         } else {
-            let bias = place.put(&bias)?.reshape((1, outputs, 1, 1))?;
-            Kernel::Device { weight: place.put(&weight)?, bias }
+            let bias = place.put(bias)?.reshape((1, window.to[0], 1, 1))?;
+            Kernel::Device { weight: place.put(weight)?, bias }
         };
         Ok(Self { window, kernel })
     }
 
+    /// Images have the shape (rows, height, width, channels) on the CPU, (rows, channels, height,
+    /// width) elsewhere.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.kernel {
             Kernel::Cpu { packed, precision } => {
@@ -121,86 +147,66 @@ impl CustomOp1 for Convolve<'_> {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let images = contiguous(storage, layout)?;
-        let [channels, height, width] = self.window.to;
         let rows = layout.shape().dim(0)?;
-        let mut y = vec![0.0; rows * channels * height * width];
-        let sizes = (self.window.from.iter().product(), channels * height * width);
-        for (image, y) in images.chunks_exact(sizes.0).zip(y.chunks_exact_mut(sizes.1)) {
-            self.one(image, y);
+        let [channels, height, width] = self.window.to;
+        let mut y = vec![0.0; rows * height * width * channels];
+        match self.window.convolution.padding {
+            0 => self.multiply(images, &mut y),
+            padding => self.multiply(&pad(images, self.window.from, padding), &mut y),
         }
-        Ok((CpuStorage::F32(y), (rows, channels, height, width).into()))
+        self.precision.round_all(&mut y);
+        Activation::Relu.apply(&mut y);
+        Ok((CpuStorage::F32(y), (rows, height, width, channels).into()))
     }
 }
 
 impl Convolve<'_> {
-    /// One image at a time: its windows are rows enough.
-    fn one(&self, image: &[f32], y: &mut [f32]) {
-        let padded;
-        let windows = match self.window.convolution.padding {
-            0 => Windows { image, window: self.window },
-            padding => {
-                let window = self.window.padded();
-                padded = pad(image, self.window.from, padding);
-                Windows { image: &padded, window }
-            }
-        };
-        let pixels = self.packed.multiply(&windows);
-        let channels = self.window.to[0];
-        let area = y.len() / channels;
-        for (pixel, values) in pixels.chunks_exact(channels).enumerate() {
-            for (channel, value) in values.iter().enumerate() {
-                let value = Activation::Relu.of(self.precision.round(*value));
-                y[channel * area + pixel] = value;
-            }
-        }
+    /// The windows of all images, which have their border.
+    fn multiply(&self, images: &[f32], y: &mut [f32]) {
+        let (window, [_, height, width]) = (self.window, self.window.to);
+        let (size, area) = (window.size(), height * width);
+        let start = |row: usize| row / area * size + window.corner(row % area);
+        let count = y.len() / self.packed.outputs();
+        self.packed.multiply(&Rows { values: images, count, start }, y);
     }
 }
 
 impl Window {
-    /// The same over an image that has its border already.
-    fn padded(self) -> Self {
-        let [channels, height, width] = self.from;
-        let border = 2 * self.convolution.padding;
-        Self { from: [channels, height + border, width + border], ..self }
+    /// Elements of a line of the image with its border.
+    fn line(&self) -> usize {
+        let [channels, _, width] = self.from;
+        (width + 2 * self.convolution.padding) * channels
+    }
+
+    /// Elements of the image with its border.
+    fn size(&self) -> usize {
+        (self.from[1] + 2 * self.convolution.padding) * self.line()
+    }
+
+    /// Where the window of this pixel of the result begins.
+    fn corner(&self, pixel: usize) -> usize {
+        let (y, x) = (pixel / self.to[2], pixel % self.to[2]);
+        self.convolution.stride * (y * self.line() + x * self.from[0])
+    }
+
+    /// Where each line of the window lies, and its elements.
+    fn segments(&self) -> Vec<(usize, usize)> {
+        let kernel = self.convolution.kernel;
+        (0..kernel).map(|y| (y * self.line(), kernel * self.from[0])).collect()
     }
 }
 
-/// The image with a border of zeros.
-fn pad(image: &[f32], [channels, height, width]: [usize; 3], padding: usize) -> Vec<f32> {
+/// The images with a border of zeros.
+fn pad(images: &[f32], [channels, height, width]: [usize; 3], padding: usize) -> Vec<f32> {
     let (high, wide) = (height + 2 * padding, width + 2 * padding);
-    let mut padded = vec![0.0; channels * high * wide];
-    for (line, values) in image.chunks_exact(width).enumerate() {
-        let (channel, y) = (line / height, line % height);
-        let at = (channel * high + y + padding) * wide + padding;
-        padded[at..at + width].copy_from_slice(values);
+    let lines = images.chunks_exact(width * channels);
+    let mut padded = vec![0.0; lines.len() / height * high * wide * channels];
+    for (line, values) in lines.enumerate() {
+        let (image, y) = (line / height, line % height);
+        let at = ((image * high + y + padding) * wide + padding) * channels;
+        padded[at..at + values.len()].copy_from_slice(values);
     }
     padded
-}
-
-/// What the window shows at each pixel of the result, in the order (channel, line, column).
-struct Windows<'a> {
-    image: &'a [f32],
-    window: Window,
-}
-
-impl Operand for Windows<'_> {
-    fn rows(&self) -> usize {
-        let [_, height, width] = self.window.to;
-        height * width
-    }
-
-    fn gather(&self, first: usize, rows: usize, block: &mut Vec<f32>) {
-        let Window { from: [channels, height, width], to: [.., wide], convolution } = self.window;
-        let Convolution { kernel, stride, .. } = convolution;
-        let corner = |pixel: usize| (pixel / wide * width + pixel % wide) * stride;
-        let corners: Vec<usize> = (first..first + rows).map(corner).collect();
-        block.clear();
-        for line in (0..channels).flat_map(|c| (0..kernel).map(move |y| c * height + y)) {
-            for offset in line * width..line * width + kernel {
-                block.extend(corners.iter().map(|corner| self.image[corner + offset]));
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -224,12 +230,14 @@ mod tests {
             let bias = wave(50, &[channels]);
             let flat =
                 |tensor: &Tensor| -> Vec<f32> { tensor.flatten_all().unwrap().to_vec1().unwrap() };
-            let packed = Packed::new(&flat(&weight), &flat(&bias));
-            let cpu = Conv { window, kernel: Kernel::Cpu { packed, precision: Precision::F32 } };
+            let place = Place { device: Device::Cpu, precision: Precision::F32 };
+            let cpu = Conv::new(&weight, &bias, window, &place).unwrap();
             let bias = bias.reshape((1, channels, 1, 1)).unwrap();
             let device = Conv { window, kernel: Kernel::Device { weight, bias } };
-            let x = wave(900, &[3, image[0], image[1], image[2]]).to_device(&Device::Cpu).unwrap();
-            let (got, expected) = (cpu.forward(&x).unwrap(), device.forward(&x).unwrap());
+            let x = wave(900, &[3, image[0], image[1], image[2]]);
+            let channels_last = x.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap();
+            let got = cpu.forward(&channels_last).unwrap().permute((0, 3, 1, 2)).unwrap();
+            let expected = device.forward(&x).unwrap();
             assert_eq!(got.dims(), expected.dims());
             for (got, expected) in flat(&got).iter().zip(flat(&expected)) {
                 assert!((got - expected).abs() <= 2e-5, "{convolution:?}: {got} {expected}");

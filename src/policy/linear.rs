@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::{
     device::{Place, Precision},
-    product::{Matrix, Packed},
+    product::{Packed, Rows},
     spec::Activation,
     weights::Weights,
 };
@@ -80,7 +80,8 @@ impl CustomOp1 for Fused<'_> {
             bail!("a layer of {} inputs was given {inputs}", self.packed.inputs());
         }
         let values = contiguous(storage, layout)?;
-        let mut y = self.packed.multiply(&Matrix { values, inputs });
+        let mut y = vec![0.0; rows * self.packed.outputs()];
+        self.packed.multiply(&Rows { values, count: rows, start: |row| row * inputs }, &mut y);
         self.precision.round_all(&mut y);
         self.activation.apply(&mut y);
         self.precision.round_all(&mut y);

@@ -21,6 +21,7 @@ mod normalizer;
 mod postprocess;
 mod product;
 pub mod spec;
+mod squash;
 #[cfg(test)]
 mod tests;
 mod weights;

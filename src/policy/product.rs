@@ -22,27 +22,35 @@ pub struct Packed {
     outputs: usize,
     panels: Vec<[f32; PANEL]>,
     bias: Vec<[f32; PANEL]>,
+    chains: Vec<Chain>,
     arch: Arch,
 }
 
-/// Where a product finds its rows. They come in blocks, input by input, the rows of a block side by
-/// side.
-pub trait Operand {
-    fn rows(&self) -> usize;
-
-    /// Writes rows `first..first + block.len() / inputs` in that order into `block`.
-    fn gather(&self, first: usize, rows: usize, block: &mut Vec<f32>);
+/// Inputs that lie side by side, in a row and among the weights.
+#[derive(Clone, Copy)]
+struct Chain {
+    /// Where they begin, counted from the beginning of a row.
+    offset: usize,
+    len: usize,
 }
 
-/// A matrix (rows, inputs) in C order.
-pub struct Matrix<'a> {
+/// The rows of a product: parts of one slice, which may overlap.
+pub struct Rows<'a, F> {
     pub values: &'a [f32],
-    pub inputs: usize,
+    pub count: usize,
+    /// Where in the values a row begins.
+    pub start: F,
 }
 
 impl Packed {
-    /// `weight`: (outputs, inputs) in C order; `bias`: outputs.
+    /// `weight`: (outputs, inputs) in C order; `bias`: outputs. A row's inputs lie side by side.
     pub fn new(weight: &[f32], bias: &[f32]) -> Self {
+        Self::of_segments(weight, bias, &[(0, weight.len() / bias.len().max(1))])
+    }
+
+    /// The same where a row's inputs lie in several segments, each at an offset from the beginning of
+    /// the row and of some length.
+    pub fn of_segments(weight: &[f32], bias: &[f32], segments: &[(usize, usize)]) -> Self {
         let outputs = bias.len();
         let inputs = weight.len() / outputs.max(1);
         let width = outputs.div_ceil(PANEL);
@@ -55,7 +63,8 @@ impl Packed {
         }
         let mut padded = vec![[0.0; PANEL]; width];
         padded.as_flattened_mut()[..outputs].copy_from_slice(bias);
-        Self { inputs, outputs, panels, bias: padded, arch: Arch::new() }
+        let chains = segments.iter().flat_map(|segment| chains(*segment)).collect();
+        Self { inputs, outputs, panels, bias: padded, chains, arch: Arch::new() }
     }
 
     pub fn inputs(&self) -> usize {
@@ -66,36 +75,24 @@ impl Packed {
         self.outputs
     }
 
-    /// (rows, outputs) in C order.
-    pub fn multiply(&self, x: &impl Operand) -> Vec<f32> {
-        let mut y = vec![0.0; x.rows() * self.outputs];
-        self.arch.dispatch(Product { weights: self, x, y: &mut y });
-        y
+    /// (rows, outputs) in C order, into `y`, which has that size.
+    pub fn multiply<F: Fn(usize) -> usize>(&self, x: &Rows<'_, F>, y: &mut [f32]) {
+        self.arch.dispatch(Product { weights: self, x, y });
     }
 }
 
-impl Operand for Matrix<'_> {
-    fn rows(&self) -> usize {
-        self.values.len() / self.inputs.max(1)
-    }
-
-    fn gather(&self, first: usize, rows: usize, block: &mut Vec<f32>) {
-        let values = &self.values[first * self.inputs..(first + rows) * self.inputs];
-        block.clear();
-        if rows == 1 {
-            return block.extend_from_slice(values);
-        }
-        block.extend((0..self.inputs).flat_map(|k| values[k..].iter().step_by(self.inputs)));
-    }
+/// Of at most [`CHAIN`] inputs each.
+fn chains((offset, len): (usize, usize)) -> impl Iterator<Item = Chain> {
+    (0..len).step_by(CHAIN).map(move |at| Chain { offset: offset + at, len: CHAIN.min(len - at) })
 }
 
-struct Product<'a, R> {
+struct Product<'a, 'x, F> {
     weights: &'a Packed,
-    x: &'a R,
+    x: &'a Rows<'x, F>,
     y: &'a mut [f32],
 }
 
-impl<R: Operand> WithSimd for Product<'_, R> {
+impl<F: Fn(usize) -> usize> WithSimd for Product<'_, '_, F> {
     type Output = ();
 
     /// As many accumulators as there are registers for, whatever their width.
@@ -110,25 +107,22 @@ impl<R: Operand> WithSimd for Product<'_, R> {
     }
 }
 
-impl<R: Operand> Product<'_, R> {
+impl<F: Fn(usize) -> usize> Product<'_, '_, F> {
     /// `V` vectors make up a panel, `MOST` rows a block; what is left goes in smaller blocks.
     #[inline(always)]
     fn run<S: Simd, const V: usize, const MOST: usize>(self, simd: S) {
         let Self { weights, x, y } = self;
-        let rows = x.rows();
-        let mut block = Vec::with_capacity(MOST * weights.inputs);
         let mut first = 0;
-        while first < rows {
-            let count = block_rows(rows - first, MOST);
-            x.gather(first, count, &mut block);
+        while first < x.count {
+            let count = block_rows(x.count - first, MOST);
             let y = &mut y[first * weights.outputs..(first + count) * weights.outputs];
             match count {
-                12 => multiply_block::<S, V, 12>(simd, weights, &block, y),
-                8 => multiply_block::<S, V, 8>(simd, weights, &block, y),
-                4 => multiply_block::<S, V, 4>(simd, weights, &block, y),
-                3 => multiply_block::<S, V, 3>(simd, weights, &block, y),
-                2 => multiply_block::<S, V, 2>(simd, weights, &block, y),
-                _ => multiply_block::<S, V, 1>(simd, weights, &block, y),
+                12 => multiply_block::<S, V, 12>(simd, weights, x.block(first), y),
+                8 => multiply_block::<S, V, 8>(simd, weights, x.block(first), y),
+                4 => multiply_block::<S, V, 4>(simd, weights, x.block(first), y),
+                3 => multiply_block::<S, V, 3>(simd, weights, x.block(first), y),
+                2 => multiply_block::<S, V, 2>(simd, weights, x.block(first), y),
+                _ => multiply_block::<S, V, 1>(simd, weights, x.block(first), y),
             }
             first += count;
         }
@@ -141,18 +135,25 @@ fn block_rows(left: usize, most: usize) -> usize {
     [12, 8, 4, 3, 2, 1].into_iter().find(fits).unwrap_or(1)
 }
 
+impl<'a, F: Fn(usize) -> usize> Rows<'a, F> {
+    /// From the beginning of each of `R` rows on.
+    fn block<const R: usize>(&self, first: usize) -> [&'a [f32]; R] {
+        std::array::from_fn(|row| &self.values[(self.start)(first + row)..])
+    }
+}
+
 /// All outputs of `R` rows.
 #[inline(always)]
 fn multiply_block<S: Simd, const V: usize, const R: usize>(
     simd: S,
     weights: &Packed,
-    x: &[f32],
+    x: [&[f32]; R],
     y: &mut [f32],
 ) {
     let outputs = weights.outputs;
     let panels = weights.panels.chunks_exact(weights.inputs.max(1));
     for (at, (panel, bias)) in panels.zip(&weights.bias).enumerate() {
-        let sums: [[f32; PANEL]; R] = sums::<S, V, R>(simd, x, panel, bias);
+        let sums: [[f32; PANEL]; R] = sums::<S, V, R>(simd, &weights.chains, x, panel, bias);
         let columns = at * PANEL..outputs.min((at + 1) * PANEL);
         for (sums, y) in sums.iter().zip(y.chunks_exact_mut(outputs)) {
             y[columns.clone()].copy_from_slice(&sums[..columns.len()]);
@@ -164,8 +165,9 @@ fn multiply_block<S: Simd, const V: usize, const R: usize>(
 #[inline(always)]
 fn sums<S: Simd, const V: usize, const R: usize>(
     simd: S,
-    x: &[f32],
-    panel: &[[f32; PANEL]],
+    chains: &[Chain],
+    x: [&[f32]; R],
+    mut panel: &[[f32; PANEL]],
     bias: &[f32; PANEL],
 ) -> [[f32; PANEL]; R] {
     let (bias, _) = S::as_simd_f32s(bias);
@@ -173,9 +175,10 @@ fn sums<S: Simd, const V: usize, const R: usize>(
     for row in &mut sums {
         row.copy_from_slice(&bias[..V]);
     }
-    let (x, _) = x.as_chunks::<R>();
-    for (x, panel) in x.chunks(CHAIN).zip(panel.chunks(CHAIN)) {
-        let chain = chain::<S, V, R>(simd, x, panel);
+    for Chain { offset, len } in chains {
+        let weights;
+        (weights, panel) = panel.split_at(*len);
+        let chain = chain::<S, V, R>(simd, x.map(|row| &row[*offset..][..*len]), weights);
         for row in 0..R {
             for v in 0..V {
                 sums[row][v] = simd.add_f32s(sums[row][v], chain[row][v]);
@@ -194,16 +197,18 @@ fn sums<S: Simd, const V: usize, const R: usize>(
 #[inline(always)]
 fn chain<S: Simd, const V: usize, const R: usize>(
     simd: S,
-    x: &[[f32; R]],
+    x: [&[f32]; R],
     panel: &[[f32; PANEL]],
 ) -> [[S::f32s; V]; R] {
+    // The compiler leaves the checks out of the loop when it knows the lengths.
+    let x = x.map(|row| &row[..panel.len()]);
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
-    for (x, weights) in x.iter().zip(panel) {
+    for (k, weights) in panel.iter().enumerate() {
         let (weights, _) = S::as_simd_f32s(weights);
         let (weights, _) = weights.as_chunks::<V>();
         let weights = &weights[0];
         for row in 0..R {
-            let x = simd.splat_f32s(x[row]);
+            let x = simd.splat_f32s(x[row][k]);
             for v in 0..V {
                 sums[row][v] = simd.mul_add_e_f32s(x, weights[v], sums[row][v]);
             }
@@ -223,8 +228,9 @@ mod tests {
 
     /// The product with given instructions.
     fn with<S: Simd>(simd: S, weights: &Packed, values: &[f32]) -> Vec<f32> {
-        let x = Matrix { values, inputs: INPUTS };
-        let mut y = vec![0.0; x.rows() * OUTPUTS];
+        let count = values.len() / INPUTS;
+        let mut y = vec![0.0; count * OUTPUTS];
+        let x = Rows { values, count, start: |row| row * INPUTS };
         simd.vectorize(Product { weights, x: &x, y: &mut y });
         y
     }
