@@ -172,8 +172,11 @@ pub fn settings(yaml: &[u8]) {
     }
 }
 
+/// A function of this file.
+pub type Target = fn(&[u8]);
+
 /// All of them, by name.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("request", request),
     ("headers", headers),
     ("card", card),

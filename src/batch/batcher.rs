@@ -4,13 +4,14 @@
 //! request keep their order, no batch is larger than [`Limits::batch_rows`], no row is given out
 //! after its deadline, and whoever is refused leaves the queue as it was.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     Moment, PRIORITIES,
     cost::Cost,
     line::{Entry, Line, Place},
     request::{Reason, Refused, Request},
+    rows::{Batch, Closed, Part},
     simulators::Simulators,
 };
 
@@ -46,63 +47,6 @@ pub struct Batcher<T> {
     computing: Option<(Moment, usize)>,
     expired: VecDeque<T>,
     draining: bool,
-}
-
-/// Rows to be computed together.
-#[derive(Debug, PartialEq)]
-pub struct Batch<T> {
-    pub parts: Vec<Part<T>>,
-    pub rows: usize,
-    pub closed: Closed,
-    /// The simulators whose requests end with this batch.
-    pub simulators: Vec<Arc<str>>,
-}
-
-/// Why a batch did not wait for more rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
-    /// It, or the queue, holds no more.
-    Full,
-    /// Its oldest row has waited for [`Limits::max_delay`].
-    Delay,
-    /// A row would miss its deadline.
-    Deadline,
-    /// Every simulator that is there has a request in the queue.
-    Lockstep,
-    /// Nothing waits for company, and the device is free.
-    Idle,
-    /// The queue is being emptied.
-    Drain,
-}
-
-impl Closed {
-    pub const ALL: [Closed; 6] = [
-        Closed::Full,
-        Closed::Delay,
-        Closed::Deadline,
-        Closed::Lockstep,
-        Closed::Idle,
-        Closed::Drain,
-    ];
-
-    /// The metrics' label.
-    pub fn name(self) -> &'static str {
-        match self {
-            Closed::Full => "full",
-            Closed::Delay => "delay",
-            Closed::Deadline => "deadline",
-            Closed::Lockstep => "lockstep",
-            Closed::Idle => "idle",
-            Closed::Drain => "drain",
-        }
-    }
-}
-
-/// Some or all rows of one request. The parts of a request come in the order of its rows.
-#[derive(Debug, PartialEq)]
-pub struct Part<T> {
-    pub item: T,
-    pub rows: Range<usize>,
 }
 
 impl<T: Clone> Batcher<T> {

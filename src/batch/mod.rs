@@ -8,13 +8,15 @@ mod batcher;
 mod cost;
 mod line;
 mod request;
+mod rows;
 mod simulators;
 
 use std::time::Duration;
 
-pub use batcher::{Batch, Batcher, Closed, Limits, Part};
+pub use batcher::{Batcher, Limits};
 pub use cost::Cost;
 pub use request::{PRIORITIES, Reason, Refused, Request};
+pub use rows::{Batch, Closed, Part};
 
 /// Moments are durations since any fixed one, the same for all calls.
 type Moment = Duration;

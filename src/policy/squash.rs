@@ -20,7 +20,7 @@ const NUMERATOR: [f32; 7] = [
     4.893_525e-3,
 ];
 /// Of the denominator, from the sixth power down to the constant.
-const DENOMINATOR: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e-3, 4.893_525_2e-3];
+const DENOMINATOR: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e-3, 4.893_525e-3];
 
 /// tanh of each, in place.
 pub fn tanh(values: &mut [f32]) {

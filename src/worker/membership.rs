@@ -7,11 +7,9 @@
 
 use std::{collections::VecDeque, sync::atomic::Ordering, time::Duration};
 
+use super::window::Window;
 use async_nats::{Client, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
-use tokio::task::JoinHandle;
-
-use crate::nats;
 
 /// How often [`Membership::tick`] is called.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -58,16 +56,6 @@ pub struct Membership {
     quiet: u32,
 }
 
-/// What comes within a round trip.
-#[derive(Default)]
-enum Window {
-    #[default]
-    Unknown,
-    /// A round trip is under way, that began when so many messages had been delivered.
-    Opened(JoinHandle<Result<(), String>>, u64),
-    Known(u64),
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaving {
     No,
@@ -92,7 +80,7 @@ impl Membership {
             all_taken: 0,
             others: 0,
             lost: 0,
-            window: Window::Unknown,
+            window: Window::default(),
             ahead: None,
             recent,
             taken: 0,
@@ -186,28 +174,16 @@ impl Membership {
     }
 
     fn open_window(&mut self) {
-        let client = self.client.clone();
-        let round_trip = tokio::spawn(async move { nats::round_trip(&client).await });
-        self.window = Window::Opened(round_trip, self.delivered());
+        self.window.open(self.client.clone(), self.delivered());
         self.expect_other();
     }
 
     /// What came within a round trip, once one has ended; the first look begins one.
     async fn look_through_window(&mut self) -> Option<u64> {
-        match std::mem::take(&mut self.window) {
-            Window::Unknown => self.open_window(),
-            Window::Opened(round_trip, before) if round_trip.is_finished() => {
-                if let Ok(Ok(())) = round_trip.await {
-                    // Its own answer has come, too.
-                    self.window = Window::Known(self.delivered().saturating_sub(before + 1));
-                }
-            }
-            known => self.window = known,
+        if self.window.is_closed() {
+            self.open_window();
         }
-        match self.window {
-            Window::Known(window) => Some(window),
-            _ => None,
-        }
+        self.window.look(self.delivered()).await
     }
 
     fn delivered(&self) -> u64 {
@@ -239,7 +215,7 @@ impl Membership {
         let delivered = self.delivered();
         let Some(subscriber) = &mut self.subscriber else { return };
         tracing::debug!(delivered, margin, "leaving the queue group");
-        (self.leaving, self.window) = (Leaving::Told(0), Window::Unknown);
+        (self.leaving, self.window) = (Leaving::Told(0), Window::default());
         if let Err(error) = subscriber.unsubscribe_after(delivered + margin).await {
             tracing::warn!(%error, "leaving the queue group");
         }
@@ -255,7 +231,7 @@ impl Membership {
     async fn leave_quietly(&mut self) {
         match self.look_through_window().await {
             Some(0) => {}
-            Some(_) => return (self.quiet, self.window) = (0, Window::Unknown),
+            Some(_) => return (self.quiet, self.window) = (0, Window::default()),
             None => return,
         }
         let Some(subscriber) = &mut self.subscriber else { return };
@@ -314,30 +290,6 @@ impl Membership {
 
     fn end(&mut self) {
         self.subscriber = None;
-        (self.leaving, self.window) = (Leaving::No, Window::Unknown);
-    }
-}
-
-/// Whether the server knows of a membership: a round trip behind the subscription, on its way
-/// while requests are already being taken.
-#[derive(Default)]
-pub struct Confirmation(Option<JoinHandle<Result<(), String>>>);
-
-impl Confirmation {
-    pub fn begin(&mut self, client: Client) {
-        self.0 = Some(tokio::spawn(async move { nats::round_trip(&client).await }));
-    }
-
-    /// Nobody waits for it any more.
-    pub fn forget(&mut self) {
-        self.0 = None;
-    }
-
-    /// How it ended; pending if none is on its way.
-    pub async fn wait(&mut self) -> Result<(), String> {
-        let Some(round_trip) = &mut self.0 else { return std::future::pending().await };
-        let result = round_trip.await.unwrap_or_else(|error| Err(error.to_string()));
-        self.0 = None;
-        result
+        (self.leaving, self.window) = (Leaving::No, Window::default());
     }
 }

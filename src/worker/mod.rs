@@ -6,6 +6,7 @@
 
 mod answer;
 mod canary;
+mod confirmation;
 mod endurance;
 mod engine;
 mod intake;
@@ -23,6 +24,7 @@ mod spec_service;
 mod standstill;
 mod stopped;
 mod watchdog;
+mod window;
 
 pub use canary::Canary;
 pub use run::{Setup, run};

@@ -14,10 +14,11 @@ use tokio::{
 
 use super::{
     answer::Answer,
+    confirmation::Confirmation,
     endurance::Endurance,
     engine::{self, Done},
     intake::{Intake, Taken},
-    membership::{Confirmation, Membership, TICK},
+    membership::{Membership, TICK},
     outbox::Outbox,
     pending::Pending,
     queue::Queue,
