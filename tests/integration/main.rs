@@ -37,6 +37,7 @@ mod supervision;
 mod support;
 mod telemetry;
 mod terminal;
+mod termination;
 mod tiny;
 mod top;
 #[cfg(feature = "otlp")]
