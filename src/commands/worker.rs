@@ -9,6 +9,7 @@ use std::{
 
 use rand::{RngCore, TryRngCore, rngs::OsRng};
 use tokio::{
+    runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
@@ -43,18 +44,23 @@ pub fn run(arguments: &WorkerArgs, out: &mut impl Write) -> Result<(), Failure> 
         return check(&settings, out);
     }
     let logs = logs::install(&settings.logging).map_err(Failure::Configuration)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Defect(error.to_string()))?;
+    // Before anything tells that this process is there.
+    let stop = runtime.block_on(async { stop_on_signal() })?;
     let server = settings.monitoring.enabled.then_some(&settings.server);
     let mut monitor = Monitor::start(server)?;
     let began = Instant::now();
-    let (artifact, verified) = open(&settings.model)?;
+    let Some((artifact, verified)) = open_unless(&stop, &runtime, &settings.model)? else {
+        runtime.shutdown_background();
+        return Ok(());
+    };
     let setup = setup(&settings, &artifact, verified, began.elapsed())?;
     let vitals = setup.vitals.clone();
     vitals.watch_logs(logs.counts());
     Watchdog::start(vitals.clone(), give_up)?;
     monitor.watch(vitals.clone(), &settings.nats);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Defect(error.to_string()))?;
-    let stopped = runtime.block_on(async { worker::run(setup, stop_on_signal()?).await });
+    let stopped = runtime.block_on(worker::run(setup, stop));
     monitor.stop();
     vitals.traces.finish();
     // A name server that hangs must not keep a drained worker alive.
@@ -78,6 +84,28 @@ fn open(model: &settings::Model) -> Result<(Artifact, Verified), Failure> {
     let artifact = Artifact::open(&folder).map_err(configuration)?;
     let verified = artifact.verify(model.device, model.precision).map_err(configuration)?;
     Ok((artifact, verified))
+}
+
+/// The same on a thread of its own, so that a signal is heard meanwhile: to the first process of a
+/// container, one that nobody listens for does not come at all. `None` after a signal; nothing needs
+/// to be drained yet.
+fn open_unless(
+    stop: &watch::Receiver<bool>,
+    runtime: &Runtime,
+    model: &settings::Model,
+) -> Result<Option<(Artifact, Verified)>, Failure> {
+    let (mut stop, model) = (stop.clone(), model.clone());
+    let opening = runtime.spawn_blocking(move || open(&model));
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => Ok(None),
+            opened = opening => match opened {
+                Ok(opened) => opened.map(Some),
+                Err(error) => Err(Failure::Defect(format!("reading the artifact: {error}"))),
+            },
+        }
+    })
 }
 
 fn folder(model: &settings::Model) -> Result<PathBuf, ArtifactError> {

@@ -52,6 +52,7 @@ pub fn series(metric: &Metric, labels: &[String]) -> String {
 pub fn gather(vitals: &Vitals, host: &HostFigures) -> Vec<Figure> {
     let mut figures = requests(vitals);
     figures.extend(batches(vitals));
+    figures.extend(specs(vitals));
     figures.extend(device(vitals));
     figures.extend(state(vitals));
     figures.extend(information(vitals));
@@ -88,6 +89,12 @@ fn requests(vitals: &Vitals) -> Vec<Figure> {
     let refusals = |(name, count)| Figure::new(&names::REFUSALS, &[model, name], count as f64);
     figures.extend(tally.refused_for().map(refusals));
     figures
+}
+
+fn specs(vitals: &Vitals) -> Vec<Figure> {
+    let model = vitals.about.spec.model.as_str();
+    let outcome = |(name, count)| Figure::new(&names::SPEC_REQUESTS, &[model, name], count as f64);
+    vitals.specs().outcomes().map(outcome).collect()
 }
 
 fn batches(vitals: &Vitals) -> Vec<Figure> {

@@ -23,6 +23,7 @@ mod rotation;
 mod services;
 #[cfg(feature = "otlp")]
 mod spans;
+pub mod specs;
 mod stall;
 mod supervisor;
 pub mod tally;

@@ -69,6 +69,8 @@ metrics! {
         "Requests answered overloaded, by why: full (limits.queue_rows), late (they could not be done within their deadline), simulator (queue.requests_per_simulator).";
     MALFORMED_TRACEPARENTS = Counter "carla_rl_malformed_traceparents_total" ["model"]
         "Requests whose traceparent header could not be read, and was ignored.";
+    SPEC_REQUESTS = Counter "carla_rl_spec_requests_total" ["model", "outcome"]
+        "Requests on the spec subject, by how they ended: ok, no_reply_subject, publish_failed.";
 
     // The queue and its limits.
     QUEUED_ROWS = Gauge "carla_rl_queued_rows" ["model"]

@@ -196,14 +196,15 @@ fn infer_stats<'a>(desk: &Desk, endpoint: Endpoint<'a>) -> EndpointStats<'a> {
 }
 
 fn spec_stats<'a>(desk: &Desk, endpoint: Endpoint<'a>) -> EndpointStats<'a> {
-    let (count, time) = desk.vitals.specs();
+    let specs = desk.vitals.specs();
+    let (answered, time) = (specs.count(Outcome::Ok), specs.spent_ns());
     EndpointStats {
         endpoint,
-        num_requests: count,
-        num_errors: 0,
+        num_requests: specs.total(),
+        num_errors: specs.total().saturating_sub(answered),
         last_error: "",
         processing_time: time,
-        average_processing_time: time.checked_div(count).unwrap_or(0),
+        average_processing_time: time.checked_div(answered).unwrap_or(0),
         data: BTreeMap::new(),
     }
 }

@@ -15,6 +15,7 @@ use super::{logs::Counts, stall, tally::Tally, traces::Traces};
 use crate::{
     batch::Limits,
     nats::{self, Connection},
+    telemetry::specs::Specs,
     wire::{Spec, State, health::QueueHealth},
 };
 
@@ -67,9 +68,7 @@ pub struct Vitals {
     lost: AtomicU64,
     dropped: Mutex<Growth>,
     denied: Mutex<Growth>,
-    /// Answers on the spec subject, and the time that they took, in ns.
-    specs: AtomicU64,
-    specs_ns: AtomicU64,
+    specs: Specs,
 }
 
 type Queue = Box<dyn Fn() -> QueueHealth + Send + Sync>;
@@ -120,8 +119,7 @@ impl Vitals {
             lost: AtomicU64::new(0),
             dropped: Mutex::default(),
             denied: Mutex::default(),
-            specs: AtomicU64::new(0),
-            specs_ns: AtomicU64::new(0),
+            specs: Specs::default(),
         }
     }
 
@@ -246,16 +244,9 @@ impl Vitals {
         self.started.elapsed()
     }
 
-    /// An answer went out on the spec subject.
-    pub fn answered_spec(&self, took: Duration) {
-        self.specs.fetch_add(1, Ordering::Relaxed);
-        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.specs_ns.fetch_add(ns, Ordering::Relaxed);
-    }
-
-    /// How many answers went out on the spec subject, and the ns that they took.
-    pub fn specs(&self) -> (u64, u64) {
-        (self.specs.load(Ordering::Relaxed), self.specs_ns.load(Ordering::Relaxed))
+    /// What has come on the spec subject.
+    pub fn specs(&self) -> &Specs {
+        &self.specs
     }
 
     /// To be called every [`TURN`].

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     nats,
-    telemetry::Vitals,
+    telemetry::{Outcome, Vitals},
     wire::{
         Encoding,
         subjects::{self, is_inbox},
@@ -70,9 +70,8 @@ async fn serve(
             _ = tick.tick() => membership.tick().await,
             request = membership.next() => if let Some(request) = request {
                 let began = Instant::now();
-                if answer(&client, &served, request).await {
-                    vitals.answered_spec(began.elapsed());
-                }
+                let outcome = answer(&client, &served, request).await;
+                vitals.specs().ended(outcome, began.elapsed());
             },
         }
     }
@@ -81,10 +80,11 @@ async fn serve(
     }
 }
 
-/// Whether an answer went out.
-async fn answer(client: &Client, served: &Served, request: Message) -> bool {
+/// Answers, if there is somebody to answer; how that ended.
+async fn answer(client: &Client, served: &Served, request: Message) -> Outcome {
     let Some(inbox) = request.reply.filter(|inbox| is_inbox(inbox, &request.subject)) else {
-        return false;
+        tracing::warn!("a spec request without a subject to which a reply may go");
+        return Outcome::NoReplySubject;
     };
     let encoding = Encoding::of(&request.payload);
     let body = match encoding {
@@ -95,8 +95,11 @@ async fn answer(client: &Client, served: &Served, request: Message) -> bool {
         Ok(body) => client.publish(inbox, body.into()).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    if let Err(error) = &sent {
-        tracing::warn!(error, "a spec request went unanswered");
+    match sent {
+        Ok(()) => Outcome::Ok,
+        Err(error) => {
+            tracing::warn!(error, "a spec request went unanswered");
+            Outcome::PublishFailed
+        }
     }
-    sent.is_ok()
 }

@@ -10,7 +10,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{MODEL, Native, TestBroker, action, example, observation};
+use crate::support::{MODEL, TestBroker, example};
 
 /// The program in `folder`, without settings from this process's surroundings.
 pub fn program(folder: &Path, arguments: &[&str]) -> Command {
@@ -203,11 +203,16 @@ impl Process {
     }
 
     pub fn of(command: &mut Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        let mut process = Self { child, log, seen: String::new() };
+        let mut process = Self::begin(command);
         process.wait_for("\"state\":\"ready\"");
         process
+    }
+
+    /// Without waiting until it is ready.
+    pub fn begin(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self { child, log, seen: String::new() }
     }
 
     pub fn wait_for(&mut self, text: &str) {
@@ -235,34 +240,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
     }
-}
-
-#[tokio::test]
-async fn both_signals_drain_a_worker_to_exit_code_0() {
-    let broker = TestBroker::start();
-    let client = broker.client().await;
-    for signal in [Signal::INT, Signal::TERM] {
-        let process = Process::start(&broker);
-        action(&client, &Native::one(&observation(1))).await;
-        process.signal(signal);
-        let (code, log) = tokio::task::spawn_blocking(|| process.end()).await.unwrap();
-        assert_eq!(code, Some(0), "{log}");
-        assert!(log.contains("\"received\":1") && log.contains("stopped"), "{log}");
-    }
-}
-
-#[test]
-fn a_second_signal_ends_a_worker_at_once() {
-    let broker = TestBroker::start();
-    let process = Process::start(&broker);
-    // Held still, so that both signals are there before it can end by itself.
-    process.signal(Signal::STOP);
-    process.signal(Signal::TERM);
-    process.signal(Signal::INT);
-    process.signal(Signal::CONT);
-    let (code, log) = process.end();
-    assert!(matches!(code, Some(130 | 143)), "{code:?}: {log}");
-    assert!(log.contains("stopped at once"), "{log}");
 }
 
 #[test]

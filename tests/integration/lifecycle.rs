@@ -158,6 +158,18 @@ async fn a_device_that_fails_every_batch_answers_them_and_ends_the_worker_as_a_d
 }
 
 #[tokio::test]
+async fn a_broken_device_is_a_defect_even_if_the_broker_goes_before_the_worker_has() {
+    let mut broker = TestBroker::start();
+    let (worker, switch) = broken(&broker, true).await;
+    let client = broker.client().await;
+    switch.store(true, Ordering::Relaxed);
+    let reply = ask(&client, Native::one(&observation(1)).encode()).await;
+    assert_eq!(error_of(&reply)["error"]["code"], "internal");
+    broker.server.kill();
+    assert_eq!(worker.join().await.unwrap_err().exit_code(), 70);
+}
+
+#[tokio::test]
 async fn a_user_and_password_in_the_address_log_in() {
     let broker = TestBroker::start_with(&["--user", "ann", "--pass", "se@cret"]);
     let login = format!("nats://ann:se%40cret@127.0.0.1:{}", broker.server.port);

@@ -52,6 +52,7 @@ mod support;
 mod targets;
 mod telemetry;
 mod terminal;
+mod termination;
 mod tiny;
 mod top;
 #[cfg(feature = "otlp")]

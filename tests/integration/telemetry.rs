@@ -107,6 +107,27 @@ async fn every_request_is_counted_once_where_it_ended() {
 }
 
 #[tokio::test]
+async fn every_spec_request_is_counted_once_with_or_without_an_answer() {
+    let broker = TestBroker::start();
+    let client = broker.client().await;
+    let watched = Watched::of(broker.worker().start().await, &broker);
+    let ended =
+        |outcome: &str| of_model("carla_rl_spec_requests_total", &format!("outcome=\"{outcome}\""));
+    assert_eq!(watched.value(&ended("ok")), 0.0, "a series is there before it counts");
+    client.publish(format!("policy.v1.spec.{MODEL}"), "".into()).await.unwrap();
+    for _ in 0..2 {
+        crate::support::spec(&client).await;
+    }
+    until("all are counted", || watched.value(&ended("ok")) == 2.0).await;
+    assert_eq!(watched.value(&ended("no_reply_subject")), 1.0);
+    assert_eq!(watched.value(&ended("publish_failed")), 0.0);
+    let stats = ask_services(&client, format!("$SRV.STATS.{MODEL}")).await;
+    let spec = &stats["endpoints"][1];
+    assert_eq!((&spec["num_requests"], &spec["num_errors"]), (&3.into(), &1.into()));
+    watched.stop().await;
+}
+
+#[tokio::test]
 async fn what_waits_and_what_is_computed_shows_while_the_device_is_busy() {
     let broker = TestBroker::start();
     let client = broker.client().await;
