@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use async_nats::Client;
+use carla_rl::wire::State;
 use futures_util::{StreamExt, future::join_all};
 
 use crate::support::{
     INFER, Native, PATIENCE, TestBroker, action, assert_close, error_of, expected, observation,
-    read, until,
+    read, send, until,
 };
 
 #[tokio::test]
@@ -128,4 +129,31 @@ async fn two_workers_share_the_requests_of_a_pool_and_each_gets_one_answer() {
     assert_eq!(one.received + two.received, 320);
     // Of 320 fair coins all fall on one side once in 2^319 runs.
     assert!(one.received > 0 && two.received > 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_stays_full_leaves_the_requests_to_others_until_it_has_room_again() {
+    let broker = TestBroker::start();
+    let builder = broker.worker().with(|worker| worker.batch.queue_rows = 4);
+    let (mut worker, gate) = builder.start_gated().await;
+    let client = broker.client().await;
+    let body = Native::one(&observation(1)).encode();
+    let held = send(&client, INFER, body.clone()).await;
+    until("the device has one", || gate.batches() == [1]).await;
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        waiting.push(send(&client, INFER, body.clone()).await);
+    }
+    worker.reach(State::Saturated).await;
+    until("it has left the queue group", || !worker.vitals.is_subscribed()).await;
+    let nobody = client.request(INFER, body.into()).await.unwrap_err();
+    assert_eq!(nobody.kind(), async_nats::RequestErrorKind::NoResponders);
+    gate.open();
+    read(&held.await);
+    for reply in waiting {
+        read(&reply.await);
+    }
+    worker.reach(State::Ready).await;
+    action(&client, &Native::one(&observation(1))).await;
+    assert_eq!(worker.drain().await.answered["ok"], 6);
 }
