@@ -34,6 +34,11 @@ impl Endurance {
         }
         if TICK * self.stuck < patience * GIVE_UP { Verdict::Leave } else { Verdict::GiveUp }
     }
+
+    /// Whether the last look showed that.
+    pub fn is_well(&self) -> bool {
+        self.stuck < LEAVE
+    }
 }
 
 #[cfg(test)]

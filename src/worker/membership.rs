@@ -33,6 +33,8 @@ pub struct Membership {
     group: String,
     subscriber: Option<Subscriber>,
     leaving: Leaving,
+    /// After how many messages the server is to end the subscription.
+    last: u64,
     /// Ticks since joining.
     age: usize,
     /// The most that came within [`WINDOW`] ticks since joining.
@@ -74,6 +76,7 @@ impl Membership {
             group,
             subscriber: None,
             leaving: Leaving::No,
+            last: u64::MAX,
             age: 0,
             peak: 0,
             base: 0,
@@ -104,7 +107,8 @@ impl Membership {
         self.base = self.client.statistics().in_messages.load(Ordering::Relaxed);
         let subscribed = self.client.queue_subscribe(self.subject.clone(), self.group.clone());
         self.subscriber = Some(subscribed.await.map_err(|error| error.to_string())?);
-        (self.leaving, self.age, self.quiet, self.peak) = (Leaving::No, 0, 0, 0);
+        (self.leaving, self.last) = (Leaving::No, u64::MAX);
+        (self.age, self.quiet, self.peak) = (0, 0, 0);
         Ok(())
     }
 
@@ -214,9 +218,14 @@ impl Membership {
     async fn tell(&mut self, margin: u64) {
         let delivered = self.delivered();
         let Some(subscriber) = &mut self.subscriber else { return };
-        tracing::debug!(delivered, margin, "leaving the queue group");
         (self.leaving, self.window) = (Leaving::Told(0), Window::default());
-        if let Err(error) = subscriber.unsubscribe_after(delivered + margin).await {
+        // Never later than it was told before, or a trickle of requests would put it off for ever.
+        if delivered + margin >= self.last {
+            return;
+        }
+        tracing::debug!(delivered, margin, "leaving the queue group");
+        self.last = delivered + margin;
+        if let Err(error) = subscriber.unsubscribe_after(self.last).await {
             tracing::warn!(%error, "leaving the queue group");
         }
     }

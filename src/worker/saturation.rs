@@ -59,6 +59,11 @@ impl Saturation {
             Some(away) => Some(away.saturating_add(1)),
             None => (self.full_ticks >= SUSTAINED || load.unread >= LINE).then_some(1),
         };
+        self.is_away()
+    }
+
+    /// Whether the last look showed that.
+    pub fn is_away(&self) -> bool {
         self.away.is_some()
     }
 }

@@ -45,7 +45,7 @@ const BURST: usize = 128;
 const MAX_FAILURES: u64 = 8;
 const BROKEN: &str = "the device is broken; the log says how";
 /// How long a worker with a broken device goes on refusing what is under way to it.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 pub struct Service {
     served: Arc<Served>,

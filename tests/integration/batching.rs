@@ -157,3 +157,28 @@ async fn a_worker_that_stays_full_leaves_the_requests_to_others_until_it_has_roo
     action(&client, &Native::one(&observation(1))).await;
     assert_eq!(worker.drain().await.answered["ok"], 6);
 }
+
+#[tokio::test]
+async fn a_full_worker_does_not_join_again_only_because_its_broker_is_back() {
+    let mut broker = TestBroker::start();
+    let builder = broker.worker().with(|worker| worker.batch.queue_rows = 4);
+    let (mut worker, gate) = builder.start_gated().await;
+    let client = broker.client().await;
+    let body = Native::one(&observation(1)).encode();
+    let _held = send(&client, INFER, body.clone()).await;
+    until("the device has one", || gate.batches() == [1]).await;
+    for _ in 0..4 {
+        drop(send(&client, INFER, body.clone()).await);
+    }
+    worker.reach(State::Saturated).await;
+    until("it has left the queue group", || !worker.vitals.is_subscribed()).await;
+    broker.server.kill();
+    worker.reach(State::Starting).await;
+    broker.server.restart().unwrap();
+    worker.reach(State::Saturated).await;
+    let nobody = broker.client().await.request(INFER, body.into()).await.unwrap_err();
+    assert_eq!(nobody.kind(), async_nats::RequestErrorKind::NoResponders);
+    gate.open();
+    worker.reach(State::Ready).await;
+    worker.drain().await;
+}

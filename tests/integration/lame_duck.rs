@@ -7,8 +7,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     load::Load,
-    support::{MODEL, TestBroker, Worker, until},
+    support::{PATIENCE, TestBroker, Worker, until},
 };
+
+const SPEC: &str = "policy.v1.spec.lane-keeping";
 
 /// Two servers of one cluster; the first one writes its process id into `pid`.
 fn cluster(pid: &Path) -> (TestBroker, TestBroker) {
@@ -26,6 +28,20 @@ fn announce_the_end(pid: &Path) {
     kill_process(Pid::from_raw(pid).unwrap(), Signal::USR2).unwrap();
 }
 
+/// Waits until whoever connects to the one is told of the other: a connection does not learn of
+/// servers that come later.
+async fn know_each_other(one: &TestBroker, other: &TestBroker) {
+    let known = async {
+        loop {
+            let servers = one.client().await.server_pool().await.unwrap();
+            if servers.iter().any(|server| server.addr.port() == other.server.port) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, known).await.expect("the servers know each other");
+}
+
 /// The port of the server to which the worker's connection for requests goes.
 fn port(worker: &Worker) -> u16 {
     let connection = worker.vitals.connection(nats::REQUESTS).unwrap();
@@ -37,14 +53,16 @@ async fn a_worker_moves_to_another_server_and_nobody_misses_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
     let (ending, staying) = cluster(&pid);
+    know_each_other(&ending, &staying).await;
     let mut moving = ending.worker().start().await;
     let client = staying.client().await;
-    let spec = format!("policy.v1.spec.{MODEL}");
-    let mut found = false;
-    while !found {
+    let heard = async {
         // Servers of a cluster tell each other who listens, in their own time.
-        found = client.request(spec.clone(), "".into()).await.is_ok();
-    }
+        while client.request(SPEC, "".into()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, heard).await.expect("the worker is heard of");
     let steady = staying.worker().start().await;
     let load = Load::start(client, 64);
     load.after(2_000).await;

@@ -20,9 +20,9 @@ impl Service {
             Link::Up if self.outbox.connected => {}
             Link::Up => {
                 tracing::info!("the broker is back");
-                self.outbox.connected = true;
+                (self.outbox.connected, self.moving) = (true, false);
                 if self.drain_by.is_none() {
-                    self.join().await;
+                    self.come_back().await;
                 }
             }
             Link::Down => {
@@ -51,6 +51,16 @@ impl Service {
             tracing::warn!(%unproven, "ending");
         }
         Failure::Configuration(format!("the broker refuses us: {why}"))
+    }
+
+    /// The broker is back, which is no reason to join for a worker that had left by itself: a tick
+    /// will find when that has ended.
+    async fn come_back(&mut self) {
+        if self.saturation.is_away() {
+            self.enter(State::Saturated);
+        } else if self.endurance.is_well() {
+            self.join().await;
+        }
     }
 
     /// Joins the queue groups; ready once the broker has confirmed it.
