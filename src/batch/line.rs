@@ -1,14 +1,8 @@
 //! The order of those who wait.
 
-use std::{
-    array,
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::Range,
-    sync::Arc,
-    time::Duration,
-};
+use std::{array, collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
-use super::{Moment, PRIORITIES};
+use super::{Moment, PRIORITIES, sorted::Sorted};
 
 /// Who has waited so long at a priority goes on to the next higher one.
 pub(super) const AGEING: Duration = Duration::from_millis(100);
@@ -20,14 +14,14 @@ const NEVER: Moment = Moment::MAX;
 pub(super) struct Line<T> {
     levels: [Level<T>; PRIORITIES as usize],
     /// When each one came, by number.
-    arrivals: BTreeMap<u64, Moment>,
+    arrivals: Sorted<u64, Moment>,
     /// Those with a deadline, the nearest first.
-    deadlines: BTreeSet<(Moment, Place)>,
+    deadlines: Sorted<(Moment, Place), ()>,
 }
 
 #[derive(Debug)]
 struct Level<T> {
-    entries: BTreeMap<Place, Entry<T>>,
+    entries: Sorted<Place, Entry<T>>,
     /// Since when each has been here, the longest first. Some have left meanwhile.
     since: VecDeque<(Moment, Place)>,
     rows: usize,
@@ -76,8 +70,8 @@ impl<T> Line<T> {
     pub fn new() -> Self {
         Self {
             levels: array::from_fn(|_| Level::new()),
-            arrivals: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
+            arrivals: Sorted::new(),
+            deadlines: Sorted::new(),
         }
     }
 
@@ -88,7 +82,7 @@ impl<T> Line<T> {
     pub fn insert(&mut self, level: usize, place: Place, entry: Entry<T>) {
         self.arrivals.insert(place.number, entry.arrived);
         if let Some(deadline) = place.deadline() {
-            self.deadlines.insert((deadline, place));
+            self.deadlines.insert((deadline, place), ());
         }
         let since = entry.arrived;
         self.levels[level].insert(since, place, entry);
@@ -110,7 +104,7 @@ impl<T> Line<T> {
     /// Everybody, by priority.
     pub fn clear(&mut self) -> impl Iterator<Item = (Place, Entry<T>)> + use<T> {
         let emptied = std::mem::replace(self, Self::new());
-        emptied.levels.into_iter().flat_map(|level| level.entries)
+        emptied.levels.into_iter().flat_map(|mut level| level.entries.drain())
     }
 
     /// The rows of a request that waits.
@@ -121,16 +115,18 @@ impl<T> Line<T> {
 
     /// When the one came who has waited longest.
     pub fn oldest(&self) -> Option<Moment> {
-        self.arrivals.first_key_value().map(|(_, arrived)| *arrived)
+        self.arrivals.first().map(|(_, arrived)| *arrived)
     }
 
     pub fn nearest_deadline(&self) -> Option<Moment> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.deadlines.first().map(|((deadline, _), ())| *deadline)
     }
 
     /// Somebody whose deadline has passed.
     pub fn pop_expired(&mut self, now: Moment) -> Option<(Place, Entry<T>)> {
-        let (_, place) = *self.deadlines.first().filter(|(deadline, _)| *deadline <= now)?;
+        let ((_, place), ()) =
+            self.deadlines.first().filter(|((deadline, _), ())| *deadline <= now)?;
+        let place = *place;
         Some((place, self.remove(place)?))
     }
 
@@ -155,10 +151,10 @@ impl<T> Line<T> {
     pub fn rows_before(&self, level: usize, deadline: Moment, most: usize) -> Option<usize> {
         let Level { entries, rows, endless, .. } = &self.levels[level];
         let higher = self.rows_up_to(level) - rows;
-        if self.deadlines.last().is_none_or(|(last, _)| *last <= deadline) {
+        if self.deadlines.last_key().is_none_or(|(last, _)| *last <= deadline) {
             return Some(higher + rows - endless);
         }
-        let earlier = self.deadlines.iter().take_while(|(other, _)| *other <= deadline);
+        let earlier = self.deadlines.keys().take_while(|(other, _)| *other <= deadline);
         let mut rows = higher;
         for (count, (_, place)) in earlier.enumerate() {
             if count == most {
@@ -179,7 +175,7 @@ impl<T> Line<T> {
 
 impl<T> Level<T> {
     fn new() -> Self {
-        Self { entries: BTreeMap::new(), since: VecDeque::new(), rows: 0, endless: 0 }
+        Self { entries: Sorted::new(), since: VecDeque::new(), rows: 0, endless: 0 }
     }
 
     fn insert(&mut self, since: Moment, place: Place, entry: Entry<T>) {
@@ -195,6 +191,10 @@ impl<T> Level<T> {
     fn pop(&mut self) -> Option<(Place, Entry<T>)> {
         let (place, entry) = self.entries.pop_first()?;
         self.uncount(place, &entry);
+        // Who is served in the order of arrival leaves nothing behind.
+        if self.since.front().is_some_and(|(_, first)| *first == place) {
+            self.since.pop_front();
+        }
         Some((place, entry))
     }
 

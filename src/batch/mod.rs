@@ -10,6 +10,7 @@ mod line;
 mod request;
 mod rows;
 mod simulators;
+mod sorted;
 
 use std::time::Duration;
 
