@@ -67,7 +67,7 @@ struct NativeRequest<'a> {
 fn read_request(criterion: &mut Criterion) {
     let space: Space = example().spec().observation_space.clone();
     let values = vec![1.5; DIM];
-    let obs = TensorView { shape: vec![DIM], values: Values::F4(&values) };
+    let obs = TensorView::new(&[DIM][..], Values::F4(&values));
     let native = NativeRequest { obs, deterministic: true };
     let native = Encoding::MessagePack.write(&native).expect("it can be written");
     let json = format!("{{\"obs\":{values:?},\"deterministic\":true}}").into_bytes();
@@ -96,7 +96,7 @@ fn write_reply(criterion: &mut Criterion) {
 
 fn reply(action: &[f32]) -> carla_rl::wire::reply::Reply<'_> {
     carla_rl::wire::reply::Reply {
-        action: TensorView { shape: vec![3], values: Values::F4(action) },
+        action: TensorView::new(&[3][..], Values::F4(action)),
         value: None,
         log_prob: None,
         raw_action: None,

@@ -142,6 +142,12 @@ impl<T: Clone> Batcher<T> {
         Some(batch)
     }
 
+    /// The same if the batch will probably take no longer than `most`.
+    pub fn take_brief(&mut self, now: Moment, most: Duration) -> Option<Batch<T>> {
+        let rows = self.rows.min(self.limits.batch_rows);
+        if rows == 0 || self.cost.batch(rows) > most { None } else { self.take(now) }
+    }
+
     /// The device has computed the batch of so many rows, with which requests of these simulators
     /// end.
     pub fn computed(&mut self, rows: usize, took: Duration, simulators: &[Arc<str>]) {

@@ -120,7 +120,7 @@ impl Exchange {
             Form::Native => {
                 let mut row = [0.0; DIM];
                 observation.write_to(&mut row);
-                let obs = TensorView { shape: vec![DIM], values: Values::F4(&row) };
+                let obs = TensorView::new(&[DIM][..], Values::F4(&row));
                 Encoding::MessagePack.write(&NativeRequest { obs, deterministic: true, id: tick })
             }
             Form::Carla => {

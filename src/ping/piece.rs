@@ -29,7 +29,7 @@ impl Piece {
 /// The native tensor form.
 impl Serialize for Piece {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let view = TensorView { shape: self.shape.clone(), values: self.elements.values() };
+        let view = TensorView::new(&self.shape[..], self.elements.values());
         view.serialize(serializer)
     }
 }

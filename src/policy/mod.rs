@@ -39,6 +39,11 @@ pub trait Policy: Send {
     /// What it takes and gives.
     fn spec(&self) -> &PolicySpec;
 
+    /// Whether any thread may compute a batch, and it waits for nothing but its own arithmetic.
+    fn runs_inline(&self) -> bool {
+        false
+    }
+
     /// One forward pass over `input.modes.len()` rows.
     ///
     /// # Errors
@@ -102,6 +107,11 @@ pub enum Actions {
 }
 
 impl Input {
+    /// Without rows.
+    pub fn empty(spec: &PolicySpec) -> Self {
+        Self::new(Observations::empty(&spec.observation_space), vec![], Wants::default())
+    }
+
     /// Without a memory, without masks, and with actions to be found.
     pub fn new(observations: Observations, modes: Vec<Mode>, wants: Wants) -> Self {
         Self { observations, modes, wants, states: None, masks: None, raw_actions: None }

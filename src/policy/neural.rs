@@ -210,6 +210,11 @@ impl Policy for NeuralPolicy {
         &self.spec
     }
 
+    /// A GPU's stream belongs to one thread.
+    fn runs_inline(&self) -> bool {
+        self.place.is_cpu()
+    }
+
     fn forward(&mut self, input: &Input) -> Result<Output> {
         device::scoped(|| self.run(input))
     }

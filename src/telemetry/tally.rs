@@ -114,9 +114,9 @@ impl Tally {
         tally
     }
 
-    /// A message was taken off the subject, with a body of so many bytes.
-    pub fn received(&mut self, bytes: usize) {
-        self.received += 1;
+    /// Messages were taken off the subject, with bodies of so many bytes in all.
+    pub fn received(&mut self, messages: u64, bytes: usize) {
+        self.received += messages;
         self.request_bytes += bytes as u64;
     }
 

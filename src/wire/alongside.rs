@@ -47,7 +47,11 @@ impl Request<'_> {
     /// # Errors
     /// `unsupported` for a policy that takes none (`size` is `None`), `invalid_shape`,
     /// `invalid_value` (neither 0 nor 1), and those of [`Tensor::from_node`].
-    pub fn mask(&mut self, size: Option<usize>, rows: &Rows) -> Result<Option<Vec<u8>>, WireError> {
+    pub fn mask(
+        &mut self,
+        size: Option<usize>,
+        rows: &Rows<&[u8]>,
+    ) -> Result<Option<Vec<u8>>, WireError> {
         let Some(node) = self.mask.take() else { return Ok(None) };
         let size = size.ok_or_else(|| without("mask", "this policy takes no action masks"))?;
         let tensor = Tensor::from_node(node, "mask")?;
@@ -122,7 +126,7 @@ fn without(field: &str, message: &str) -> WireError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Observations, Rejection};
+    use crate::wire::{Numbers, Rejection};
 
     fn read(json: &str) -> Result<Request<'_>, Box<Rejection>> {
         Request::read(json.as_bytes())
@@ -156,8 +160,8 @@ mod tests {
 
     #[test]
     fn a_mask_is_0_or_1_for_each_action_of_each_row() {
-        let rows = |count, single| Rows { values: Observations::F32(vec![]), count, single };
-        let mask = |text: &str, size, rows: Rows| {
+        let rows = |count, single| Rows { values: Numbers::F32(&[][..]), count, single };
+        let mask = |text: &str, size, rows: Rows<&[u8]>| {
             read(&format!("{{\"obs\": [1], \"mask\": {text}}}")).unwrap().mask(size, &rows)
         };
         assert_eq!(mask("[1, 0, 1]", Some(3), rows(1, true)), Ok(Some(vec![1, 0, 1])));

@@ -1,5 +1,6 @@
 //! MessagePack or JSON: told apart by the first byte, answered in kind.
 
+use bytes::{BufMut, Bytes, BytesMut};
 use serde::{
     Deserialize, Serialize,
     de::{DeserializeSeed, IgnoredAny},
@@ -46,6 +47,21 @@ impl Encoding {
             Encoding::MessagePack => rmp_serde::to_vec_named(value).map_err(unwritable),
             Encoding::Json => serde_json::to_vec(value).map_err(unwritable),
         }
+    }
+
+    /// Writes behind what is in the buffer, and takes that part out of it.
+    ///
+    /// # Errors
+    /// As [`Encoding::write`].
+    pub fn write_in<T: Serialize>(self, value: &T, buffer: &mut BytesMut) -> Result<Bytes, WireError> {
+        let mut writer = buffer.writer();
+        match self {
+            Encoding::MessagePack => {
+                rmp_serde::encode::write_named(&mut writer, value).map_err(unwritable)?;
+            }
+            Encoding::Json => serde_json::to_writer(writer, value).map_err(unwritable)?,
+        }
+        Ok(buffer.split().freeze())
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use super::{
     error::{Code, WireError},
     node::{Array, Kind, Map, Node},
+    numbers::Numbers,
     observations::Observations,
     rows::{Rows, check_count},
     scalar::Scalar,
@@ -29,7 +30,7 @@ pub fn rows(
     features: &[String],
     space: &Space,
     max_rows: usize,
-) -> Result<Rows, WireError> {
+) -> Result<Rows<&'static [u8]>, WireError> {
     let observations = match node {
         Node::List(items) => items,
         Node::Array(Array { shape, .. }) if shape == [0] => vec![],
@@ -49,7 +50,8 @@ pub fn rows(
         reader.read(observation, &format!("observations[{row}]"), &mut values)?;
     }
     let count = observations.len();
-    Ok(Rows { values: Observations::of(space, values), count, single: false })
+    let values = Numbers::Read(Observations::of(space, values));
+    Ok(Rows { values, count, single: false })
 }
 
 struct Reader<'a> {
@@ -178,7 +180,7 @@ mod tests {
     use super::*;
     use crate::wire::{DType, space::Bound};
 
-    fn read(json: &str) -> Result<Rows, WireError> {
+    fn read(json: &str) -> Result<Rows<&'static [u8]>, WireError> {
         let features = ["speed", "steering", "sensors"].map(String::from);
         let (low, high) = (Bound::Uniform(-1000.0), Bound::Uniform(1000.0));
         let space = Space::Box { dtype: DType::F4, shape: vec![4], low, high };
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn features_become_a_row_in_the_cards_order() {
         let got = read(r#"[{"sensors": [0.5, 7], "steering": 0.25, "speed": 25}]"#).unwrap();
-        assert_eq!(got.values, Observations::F32(vec![25.0, 0.25, 0.5, 7.0]));
+        assert_eq!(got.values.to_observations(), Observations::F32(vec![25.0, 0.25, 0.5, 7.0]));
         assert_eq!((got.count, got.single), (1, false));
     }
 

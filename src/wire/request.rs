@@ -126,7 +126,7 @@ impl<'a> Request<'a> {
         space: &Space,
         features: Option<&[String]>,
         max_rows: usize,
-    ) -> Result<Rows, WireError> {
+    ) -> Result<Rows<&'a [u8]>, WireError> {
         match (std::mem::replace(&mut self.input, Input::Dict(vec![])), features, space) {
             (Input::Tensor(tensor), ..) => Rows::from_tensor(&tensor, space, max_rows),
             (Input::Named(node), Some(features), _) => named::rows(node, features, space, max_rows),

@@ -1,29 +1,41 @@
 //! A request's observations, checked against the model's space: numbers of the right shape that
 //! the space has.
 
+use bytes::Bytes;
+
 use super::{
+    dtype::DType,
     error::{Code, WireError},
+    numbers::Numbers,
     observations::Observations,
     space::Space,
     tensor::Tensor,
 };
 
-/// Checked observations, ready to be batched.
+/// Checked observations, ready to be batched. `B`: how what is still in the message is held.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rows {
-    pub values: Observations,
+pub struct Rows<B = Bytes> {
+    pub values: Numbers<B>,
     pub count: usize,
     /// One observation without a row axis: the reply has none either.
     pub single: bool,
 }
 
-impl Rows {
+impl Rows<&[u8]> {
+    /// The same, kept with the message that they came in.
+    pub fn kept_in(self, message: &Bytes) -> Rows<Bytes> {
+        let Self { values, count, single } = self;
+        Rows { values: values.kept_in(message), count, single }
+    }
+}
+
+impl<'a> Rows<&'a [u8]> {
     /// Holds `tensor` against a space that is no dict.
     ///
     /// # Errors
     /// `malformed` (the space is a dict), `invalid_shape`, `invalid_dtype`, `invalid_value` (NaN,
     /// infinity, a choice that the space does not have), `too_large`.
-    pub fn from_tensor(tensor: &Tensor, space: &Space, max_rows: usize) -> Result<Self, WireError> {
+    pub fn from_tensor(tensor: &Tensor<'a>, space: &Space, max_rows: usize) -> Result<Self, WireError> {
         if let Space::Dict { spaces } = space {
             return Err(WireError::new(Code::Malformed, "this model takes a dict of observations")
                 .field("obs")
@@ -41,7 +53,7 @@ impl Rows {
     /// Those of [`Rows::from_tensor`]; `malformed` for a name that is missing, or that the space
     /// does not have; `invalid_shape` for different numbers of rows.
     pub fn from_dict(
-        tensors: &[(String, Tensor)],
+        tensors: &[(String, Tensor<'a>)],
         spaces: &[(String, Space)],
         whole: &Space,
         max_rows: usize,
@@ -71,16 +83,19 @@ impl Rows {
 }
 
 /// Rows of all pieces of a dict.
-fn side_by_side(pieces: &[(String, Rows)], whole: &Space) -> Result<Rows, WireError> {
+fn side_by_side<'a>(
+    pieces: &[(String, Rows<&'a [u8]>)],
+    whole: &Space,
+) -> Result<Rows<&'a [u8]>, WireError> {
     let Some((first_field, first)) = pieces.first() else {
         return Err(WireError::new(Code::Malformed, "the dict is empty").field("obs"));
     };
-    let describe = |rows: &Rows| match rows.single {
+    let describe = |rows: &Rows<_>| match rows.single {
         true => "one observation without a row axis".to_owned(),
         false => format!("{} rows", rows.count),
     };
     let differs =
-        |(_, rows): &&(String, Rows)| (rows.count, rows.single) != (first.count, first.single);
+        |(_, rows): &&(String, Rows<_>)| (rows.count, rows.single) != (first.count, first.single);
     if let Some((field, rows)) = pieces.iter().find(differs) {
         return Err(WireError::new(Code::InvalidShape, "parts of the observation differ in rows")
             .field(field)
@@ -91,10 +106,10 @@ fn side_by_side(pieces: &[(String, Rows)], whole: &Space) -> Result<Rows, WireEr
     for row in 0..first.count {
         for (_, piece) in pieces {
             let size = piece.values.len() / piece.count;
-            values.extend(&piece.values, row * size..(row + 1) * size);
+            piece.values.append_to(&mut values, row * size..(row + 1) * size);
         }
     }
-    Ok(Rows { values, count: first.count, single: first.single })
+    Ok(Rows { values: Numbers::Read(values), count: first.count, single: first.single })
 }
 
 fn names(spaces: &[(String, Space)]) -> String {
@@ -102,7 +117,11 @@ fn names(spaces: &[(String, Space)]) -> String {
 }
 
 /// One tensor against one space.
-fn read(tensor: &Tensor, space: &Space, field: &str) -> Result<Rows, WireError> {
+fn read<'a>(
+    tensor: &Tensor<'a>,
+    space: &Space,
+    field: &str,
+) -> Result<Rows<&'a [u8]>, WireError> {
     let layout = Layout::of(&tensor.shape, space, field)?;
     if tensor.is_bool() && !takes_bools(space) {
         return Err(WireError::new(Code::InvalidDtype, "bools are no measurements")
@@ -110,18 +129,23 @@ fn read(tensor: &Tensor, space: &Space, field: &str) -> Result<Rows, WireError> 
             .expected("f4, f2, f8, u1, i4 or i8")
             .got(tensor.type_name()));
     }
-    let values = match (Observations::empty(space), tensor.as_u8()) {
-        (Observations::U8(_), Some(bytes)) => Observations::U8(bytes.to_vec()),
-        (Observations::F32(_), _) if is_measured(space) => Observations::F32(tensor.to_f32()),
+    let values = match (Observations::empty(space), tensor.in_message()) {
+        (Observations::U8(_), Some((DType::U1, bytes))) => Numbers::U8(bytes),
+        (Observations::F32(_), Some((DType::F4, bytes))) if is_measured(space) => {
+            Numbers::F32(bytes)
+        }
+        (Observations::F32(_), _) if is_measured(space) => {
+            Numbers::Read(Observations::F32(tensor.to_f32()))
+        }
         _ => {
             let numbers = tensor.to_f64();
             check_choices(&numbers, space, (field, layout.single))?;
-            Observations::of(space, numbers)
+            Numbers::Read(Observations::of(space, numbers))
         }
     };
     check_finite(&values, space, (field, layout.single))?;
     let values = match layout.channels_last {
-        Some(image) => values.channels_first(image),
+        Some(image) => Numbers::Read(values.to_observations().channels_first(image)),
         None => values,
     };
     Ok(Rows { values, count: layout.count, single: layout.single })
@@ -194,7 +218,7 @@ pub(super) fn check_count(count: usize, max_rows: usize, field: &str) -> Result<
 }
 
 fn check_finite(
-    values: &Observations,
+    values: &Numbers<&[u8]>,
     space: &Space,
     (field, single): (&str, bool),
 ) -> Result<(), WireError> {
@@ -261,7 +285,7 @@ mod tests {
     }
 
     fn rows(json: &str, space: &Space) -> Result<Rows, WireError> {
-        Rows::from_tensor(&tensor(json)?, space, 3)
+        Ok(Rows::from_tensor(&tensor(json)?, space, 3)?.kept_in(&Bytes::new()))
     }
 
     fn dict(parts: &[(&str, &str)]) -> Result<Rows, WireError> {
@@ -273,7 +297,7 @@ mod tests {
         let whole = Space::Dict { spaces: spaces.clone() };
         let parts: Result<Vec<_>, _> =
             parts.iter().map(|(key, json)| Ok((key.to_string(), tensor(json)?))).collect();
-        Rows::from_dict(&parts?, &spaces, &whole, 3)
+        Ok(Rows::from_dict(&parts?, &spaces, &whole, 3)?.kept_in(&Bytes::new()))
     }
 
     #[test]
@@ -283,7 +307,7 @@ mod tests {
         assert_eq!((one.count, one.single), (1, true));
         let two = rows("[[1, 2], [3, 4]]", &space).unwrap();
         assert_eq!((two.count, two.single), (2, false));
-        assert_eq!(two.values, Observations::F32(vec![1.0, 2.0, 3.0, 4.0]));
+        assert_eq!(two.values.to_observations(), Observations::F32(vec![1.0, 2.0, 3.0, 4.0]));
     }
 
     #[test]
@@ -317,14 +341,14 @@ mod tests {
         let error = rows("[true, false]", &space(DType::F4, &[2])).unwrap_err();
         assert_eq!(error.code, Code::InvalidDtype);
         let bits = rows("[true, false]", &Space::MultiBinary { shape: vec![2] }).unwrap();
-        assert_eq!(bits.values, Observations::F32(vec![1.0, 0.0]));
+        assert_eq!(bits.values.to_observations(), Observations::F32(vec![1.0, 0.0]));
     }
 
     #[test]
     fn images_are_bytes_with_channels_first_or_last() {
         let first = rows("[[[1, 2, 3]], [[4, 5, 6]]]", &image(&[2, 1, 3])).unwrap();
         let last = rows("[[[1, 4], [2, 5], [3, 6]]]", &image(&[2, 1, 3])).unwrap();
-        assert_eq!(first.values, Observations::U8(vec![1, 2, 3, 4, 5, 6]));
+        assert_eq!(first.values.to_observations(), Observations::U8(vec![1, 2, 3, 4, 5, 6]));
         assert_eq!(last, first);
         let several = rows("[[[[1, 4], [2, 5], [3, 6]]]]", &image(&[2, 1, 3])).unwrap();
         assert_eq!((several.count, several.single), (1, false));
@@ -337,10 +361,10 @@ mod tests {
     #[test]
     fn choices_are_those_that_the_space_has() {
         let gears = Space::Discrete { n: 5, start: 0 };
-        assert_eq!(rows("4", &gears).unwrap().values, Observations::F32(vec![4.0]));
+        assert_eq!(rows("4", &gears).unwrap().values.to_observations(), Observations::F32(vec![4.0]));
         assert_eq!(rows("[4, 0]", &gears).unwrap().count, 2);
         let pair = Space::MultiDiscrete { nvec: vec![3, 2] };
-        assert_eq!(rows("[[2, 1]]", &pair).unwrap().values, Observations::F32(vec![2.0, 1.0]));
+        assert_eq!(rows("[[2, 1]]", &pair).unwrap().values.to_observations(), Observations::F32(vec![2.0, 1.0]));
         for (wrong, space, field) in [
             ("5", &gears, "obs"),
             ("1.5", &gears, "obs"),
@@ -355,13 +379,13 @@ mod tests {
     #[test]
     fn a_dict_becomes_rows_in_the_spaces_order() {
         let one = dict(&[("at", "[0.5, -1]"), ("gear", "3"), ("view", "[[[7, 9]]]")]).unwrap();
-        assert_eq!(one.values, Observations::F32(vec![7.0, 9.0, 3.0, 0.5, -1.0]));
+        assert_eq!(one.values.to_observations(), Observations::F32(vec![7.0, 9.0, 3.0, 0.5, -1.0]));
         assert!(one.single);
         let two =
             [("at", "[[1, 2], [3, 4]]"), ("gear", "[0, 1]"), ("view", "[[[[5, 6]]], [[[7, 8]]]]")];
         let two = dict(&two).unwrap();
         assert_eq!(
-            two.values,
+            two.values.to_observations(),
             Observations::F32(vec![5.0, 6.0, 0.0, 1.0, 2.0, 7.0, 8.0, 1.0, 3.0, 4.0])
         );
     }

@@ -110,6 +110,14 @@ impl<'a> Tensor<'a> {
         }
     }
 
+    /// The bytes of its elements, if they are a part of the message.
+    pub fn in_message(&self) -> Option<(DType, &'a [u8])> {
+        match self.data {
+            Data::Bytes(dtype, Cow::Borrowed(bytes)) => Some((dtype, bytes)),
+            _ => None,
+        }
+    }
+
     /// All elements as f32; what does not fit one becomes infinite.
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.data {

@@ -1,14 +1,27 @@
 //! Tensors that are written: in replies, and in the requests of clients.
 
+use std::borrow::Cow;
+
 use serde::{Serialize, Serializer, ser::SerializeMap, ser::SerializeSeq};
+use smallvec::SmallVec;
 
 use super::dtype::DType;
+
+/// Sizes of axes, of which there are seldom more.
+pub type Shape = SmallVec<[usize; 4]>;
 
 /// A tensor to be written: the native form in MessagePack, a nested list in JSON.
 #[derive(Clone, Debug)]
 pub struct TensorView<'a> {
-    pub shape: Vec<usize>,
-    pub values: Values<'a>,
+    shape: Shape,
+    values: Values<'a>,
+}
+
+impl<'a> TensorView<'a> {
+    /// As many values as the shape says.
+    pub fn new(shape: impl Into<Shape>, values: Values<'a>) -> Self {
+        Self { shape: shape.into(), values }
+    }
 }
 
 /// The elements of a tensor, in C order.
@@ -28,9 +41,19 @@ impl Values<'_> {
         }
     }
 
-    fn to_le_bytes(self) -> Vec<u8> {
+}
+
+impl<'a> Values<'a> {
+    /// On nearly all machines they are so already.
+    fn to_le_bytes(self) -> Cow<'a, [u8]> {
         match self {
-            Values::U1(values) => values.to_vec(),
+            Values::U1(values) => Cow::Borrowed(values),
+            Values::F4(values) if cfg!(target_endian = "little") => {
+                Cow::Borrowed(bytemuck::cast_slice(values))
+            }
+            Values::I8(values) if cfg!(target_endian = "little") => {
+                Cow::Borrowed(bytemuck::cast_slice(values))
+            }
             Values::F4(values) => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Values::I8(values) => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
         }
@@ -44,7 +67,7 @@ impl Serialize for TensorView<'_> {
         }
         let mut map = serializer.serialize_map(Some(3))?;
         map.serialize_entry("dtype", self.values.dtype().name())?;
-        map.serialize_entry("shape", &self.shape)?;
+        map.serialize_entry("shape", self.shape.as_slice())?;
         map.serialize_entry("data", &Bytes(&self.values.to_le_bytes()))?;
         map.end()
     }
@@ -97,7 +120,7 @@ mod tests {
 
     #[test]
     fn bytes_are_a_tensor_of_u1_and_numbers_in_json() {
-        let pixels = TensorView { shape: vec![2, 1], values: Values::U1(&[7, 255]) };
+        let pixels = TensorView::new(&[2, 1][..], Values::U1(&[7, 255]));
         assert_eq!(serde_json::to_string(&pixels).unwrap(), "[[7],[255]]");
         let body = Encoding::MessagePack.write(&pixels).unwrap();
         let back = Tensor::from_node(rmp_serde::from_slice(&body).unwrap(), "obs").unwrap();
@@ -107,9 +130,9 @@ mod tests {
     #[test]
     fn replies_nest_in_json_and_stay_flat_in_message_pack() {
         let values = [1.0f32, 2.5, 3.0, 4.0];
-        let tensor = TensorView { shape: vec![2, 2], values: Values::F4(&values) };
+        let tensor = TensorView::new(&[2, 2][..], Values::F4(&values));
         assert_eq!(serde_json::to_string(&tensor).unwrap(), "[[1.0,2.5],[3.0,4.0]]");
-        let scalar = TensorView { shape: vec![], values: Values::I8(&[7]) };
+        let scalar = TensorView::new(&[][..], Values::I8(&[7]));
         assert_eq!(serde_json::to_string(&scalar).unwrap(), "7");
         let body = Encoding::MessagePack.write(&tensor).unwrap();
         let back = Tensor::from_node(rmp_serde::from_slice(&body).unwrap(), "obs").unwrap();

@@ -22,13 +22,13 @@ pub struct Answer {
 impl Answer {
     /// An encoded reply. Headers cost a fifth of the throughput, so there are none unless the
     /// request asked for an echo.
-    pub fn action(to: &ReplyTo, body: Vec<u8>) -> Self {
+    pub fn action(to: ReplyTo, payload: Bytes) -> Self {
         let headers = to.request_id.as_ref().map(|id| {
             let mut headers = HeaderMap::new();
             headers.insert(REQUEST_ID_HEADER, id.clone());
             headers
         });
-        Self { to: to.clone(), headers, payload: body.into(), error: None }
+        Self { to, headers, payload, error: None }
     }
 
     pub fn error(to: &ReplyTo, error: &WireError, id: Option<&Scalar>) -> Self {
@@ -44,12 +44,12 @@ impl Answer {
         Self { to: to.clone(), headers: Some(headers), payload, error: Some(error.code) }
     }
 
-    /// This answer, or an error with `id` if the broker would not carry it. The `Request-Id` is left
-    /// out then: it may be what makes the answer too large.
-    pub fn within(self, max_payload: usize, id: Option<&Scalar>) -> Self {
+    /// Becomes an error with `id` if the broker would not carry it. The `Request-Id` is left out
+    /// then: it may be what makes the answer too large.
+    pub fn fit(&mut self, max_payload: usize, id: Option<&Scalar>) {
         let size = self.payload.len() + self.headers.as_ref().map_or(0, header_bytes);
         if size <= max_payload {
-            return self;
+            return;
         }
         let error =
             WireError::new(Code::TooLarge, "the reply would be larger than the broker takes")
@@ -57,7 +57,8 @@ impl Answer {
                     "at most {max_payload} bytes (the broker's max_payload): ask for fewer rows, with a shorter id"
                 ))
                 .got(format!("{size} bytes"));
-        Self::error(&ReplyTo { request_id: None, ..self.to }, &error, id)
+        self.to.request_id = None;
+        *self = Self::error(&self.to, &error, id);
     }
 }
 

@@ -1,8 +1,11 @@
-//! The thread that owns the policy: takes a batch when it is free, computes it, hands it on.
+//! The policy and its thread, which takes a batch when it is free, computes it and hands it on.
+//!
+//! Handing a batch to another thread and back takes longer than a small policy needs for it. So the
+//! serving thread computes a brief one itself if the device thread has nothing to do.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -24,6 +27,24 @@ use crate::{
     },
     wire::{Code, Observations, Wants},
 };
+
+/// A batch is brief if it takes no longer: about the price of waking a thread that sleeps, twice.
+const BRIEF: Duration = Duration::from_micros(50);
+
+pub struct Engine {
+    device: Mutex<Device>,
+    /// Whether other threads than the device's own may use the policy.
+    inline: bool,
+    queue: Arc<Queue>,
+    vitals: Arc<Vitals>,
+}
+
+struct Device {
+    policy: Box<dyn Policy>,
+    canary: Option<Canary>,
+    /// Of the batch that is being computed; its vectors are used again.
+    input: Input,
+}
 
 /// A batch that went through the policy.
 pub struct Done {
@@ -69,41 +90,122 @@ impl Done {
     }
 }
 
-/// Starts the device thread, and waits until every batch size has run once. The thread ends when
-/// the queue is closed, or after the policy has panicked; the channel closes behind its last
-/// batch. It holds one: if nobody takes that, waiting happens in the queue.
-///
-/// # Errors
-/// [`Failure::Defect`]: the system gives no thread, or the device fails.
-pub async fn start(
-    mut policy: Box<dyn Policy>,
-    canary: Option<Canary>,
-    queue: Arc<Queue>,
-    vitals: Arc<Vitals>,
-) -> Result<mpsc::Receiver<Done>, Failure> {
-    let begun = Instant::now();
-    let defect = |error: String| Failure::Defect(format!("the device can't start: {error}"));
-    let (sender, done) = mpsc::channel(1);
-    let (warmed, warm) = oneshot::channel();
-    let batch_rows = vitals.about.limits.batch_rows;
-    let thread = std::thread::Builder::new().name("device".into()).spawn(move || {
-        let result = warm_up(policy.as_mut(), batch_rows).map_err(|error| message(&error));
-        let result = result.map(|(slowest, cost)| {
-            vitals.tally().warmed_up(slowest);
-            queue.know(cost);
+impl Engine {
+    /// Starts the device thread, and waits until every batch size has run once. The thread ends when
+    /// the queue is closed, or after the policy has panicked; the channel closes behind its last
+    /// batch. It holds one: if nobody takes that, waiting happens in the queue.
+    ///
+    /// # Errors
+    /// [`Failure::Defect`]: the system gives no thread, or the device fails.
+    pub async fn start(
+        policy: Box<dyn Policy>,
+        canary: Option<Canary>,
+        queue: Arc<Queue>,
+        vitals: Arc<Vitals>,
+    ) -> Result<(Arc<Self>, mpsc::Receiver<Done>), Failure> {
+        let begun = Instant::now();
+        let defect = |error: String| Failure::Defect(format!("the device can't start: {error}"));
+        let (sender, done) = mpsc::channel(1);
+        let (warmed, warm) = oneshot::channel();
+        let (inline, input) = (policy.runs_inline(), Input::empty(policy.spec()));
+        let device = Mutex::new(Device { policy, canary, input });
+        let engine = Arc::new(Self { device, inline, queue, vitals });
+        let own = engine.clone();
+        let thread = std::thread::Builder::new().name("device".into()).spawn(move || {
+            let result = own.warm_up().map_err(|error| message(&error));
+            let failed = result.is_err();
+            if warmed.send(result).is_ok() && !failed {
+                own.compute_all(&sender);
+            }
         });
-        let failed = result.is_err();
-        if warmed.send(result).is_ok() && !failed {
-            compute_all(policy, canary.as_ref(), (&queue, &vitals), &sender);
+        thread.map_err(|error| defect(error.to_string()))?;
+        match warm.await {
+            Ok(warmed) => warmed.map_err(defect)?,
+            Err(_) => return Err(defect("the policy panicked".into())),
         }
-    });
-    thread.map_err(|error| defect(error.to_string()))?;
-    match warm.await {
-        Ok(warmed) => warmed.map_err(defect)?,
-        Err(_) => return Err(defect("the policy panicked".into())),
+        tracing::debug!(elapsed_ms = begun.elapsed().as_millis() as u64, "device warm");
+        Ok((engine, done))
     }
-    tracing::debug!(elapsed_ms = begun.elapsed().as_millis() as u64, "device warm");
-    Ok(done)
+
+    /// Computes the next batch at once, on the thread that asks, if it is due and brief and the
+    /// device thread has nothing to do.
+    pub fn compute_brief(&self) -> Option<Done> {
+        if !self.inline {
+            return None;
+        }
+        let done = self.compute(self.queue.take_brief(BRIEF)?);
+        self.vitals.handed_on();
+        Some(done)
+    }
+
+    fn warm_up(&self) -> candle_core::Result<()> {
+        let batch_rows = self.vitals.about.limits.batch_rows;
+        let (slowest, cost) = warm_up(self.device().policy.as_mut(), batch_rows)?;
+        self.vitals.tally().warmed_up(slowest);
+        self.queue.know(cost);
+        Ok(())
+    }
+
+    fn compute_all(&self, done: &mpsc::Sender<Done>) {
+        let rest = self.device().canary.as_ref().map(|canary| canary.after);
+        loop {
+            let batch = match self.queue.next(rest) {
+                Next::Batch(batch) => batch,
+                Next::Rested if self.is_well() => continue,
+                // The policy can't be trusted any more.
+                Next::Rested | Next::End => return,
+            };
+            let computed = self.compute(batch);
+            let panicked = computed.panicked;
+            let sent = done.blocking_send(computed);
+            self.vitals.handed_on();
+            if panicked || sent.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn compute(&self, batch: Batch<Arc<Pending>>) -> Done {
+        let (queue, vitals) = (&self.queue, &self.vitals);
+        let Device { policy, input, .. } = &mut *self.device();
+        vitals.begin();
+        let started = queue.now();
+        assemble(&batch, policy.spec(), input);
+        let assembled = queue.now();
+        let result = catch_unwind(AssertUnwindSafe(|| policy.forward(input)));
+        let panicked = result.is_err();
+        let output = match result {
+            Ok(output) => output.map_err(|error| message(&error)),
+            // What the policy left behind can't be trusted: it computes no more.
+            Err(_) => Err("the policy panicked".into()),
+        };
+        let finished = queue.now();
+        queue.computed(&batch, finished.saturating_sub(started));
+        vitals.end();
+        Done { batch, output, started, assembled, finished, panicked }
+    }
+
+    /// Whether an idle device still gives what it gave at first.
+    fn is_well(&self) -> bool {
+        let Device { policy, canary, .. } = &mut *self.device();
+        let Some(canary) = canary else { return true };
+        self.vitals.begin();
+        let sung = catch_unwind(AssertUnwindSafe(|| canary.sing(policy.as_mut())));
+        self.vitals.rested();
+        let sung =
+            sung.unwrap_or_else(|_| Err("the device was idle, then: the policy panicked".into()));
+        self.vitals.tally().canary(sung.is_ok());
+        if let Err(problem) = &sung {
+            tracing::error!(problem, "the golden row fails");
+            self.vitals.fail(problem.clone());
+        }
+        sung.is_ok()
+    }
+
+    /// Panics of a policy are caught where it is called.
+    fn device(&self) -> MutexGuard<'_, Device> {
+        self.device.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Two forward passes of each batch size that the device may compile or choose kernels for: powers
@@ -135,69 +237,15 @@ fn zeros(spec: &PolicySpec, rows: usize) -> Input {
     Input::new(observations, vec![Mode::Deterministic; rows], spec.wants())
 }
 
-fn compute_all(
-    mut policy: Box<dyn Policy>,
-    canary: Option<&Canary>,
-    (queue, vitals): (&Queue, &Vitals),
-    done: &mpsc::Sender<Done>,
-) {
-    loop {
-        let batch = match queue.next(canary.map(|canary| canary.after)) {
-            Next::Batch(batch) => batch,
-            Next::Rested if is_well(canary, policy.as_mut(), vitals) => continue,
-            // The policy can't be trusted any more.
-            Next::Rested | Next::End => return,
-        };
-        vitals.begin();
-        let started = queue.now();
-        let input = assemble(&batch, policy.spec());
-        let assembled = queue.now();
-        let result = catch_unwind(AssertUnwindSafe(|| policy.forward(&input)));
-        let panicked = result.is_err();
-        let output = match result {
-            Ok(output) => output.map_err(|error| message(&error)),
-            // What the policy left behind can't be trusted: this thread computes no more.
-            Err(_) => Err("the policy panicked".into()),
-        };
-        let finished = queue.now();
-        queue.computed(&batch, finished.saturating_sub(started));
-        vitals.end();
-        let sent =
-            done.blocking_send(Done { batch, output, started, assembled, finished, panicked });
-        vitals.handed_on();
-        if panicked || sent.is_err() {
-            return;
-        }
-    }
-}
-
-/// Whether an idle device still gives what it gave at first.
-fn is_well(canary: Option<&Canary>, policy: &mut dyn Policy, vitals: &Vitals) -> bool {
-    let Some(canary) = canary else { return true };
-    vitals.begin();
-    let sung = catch_unwind(AssertUnwindSafe(|| canary.sing(policy)));
-    vitals.rested();
-    let sung =
-        sung.unwrap_or_else(|_| Err("the device was idle, then: the policy panicked".into()));
-    vitals.tally().canary(sung.is_ok());
-    if let Err(problem) = &sung {
-        tracing::error!(problem, "the golden row fails");
-        vitals.fail(problem.clone());
-    }
-    sung.is_ok()
-}
-
-fn assemble(batch: &Batch<Arc<Pending>>, spec: &PolicySpec) -> Input {
+fn assemble(batch: &Batch<Arc<Pending>>, spec: &PolicySpec, input: &mut Input) {
     let size = spec.observation_space.size();
-    let mut input = Input::new(
-        Observations::empty(&spec.observation_space),
-        Vec::with_capacity(batch.rows),
-        Wants::default(),
-    );
+    input.observations.truncate(0);
+    input.modes.clear();
+    input.wants = Wants::default();
     for part in &batch.parts {
         let request = &part.item;
         let elements = part.rows.start * size..part.rows.end * size;
-        input.observations.extend(&request.rows.values, elements);
+        request.rows.values.append_to(&mut input.observations, elements);
         input.modes.extend(part.rows.clone().map(|row| match request.seed {
             Some(seed) => Mode::Sample { seed, row: row as u64 },
             None => Mode::Deterministic,
@@ -212,7 +260,6 @@ fn assemble(batch: &Batch<Arc<Pending>>, spec: &PolicySpec) -> Input {
     let mask_size = spec.mask_size().filter(|_| masked);
     input.masks =
         mask_size.map(|size| gather(batch, |request| request.masks.as_deref(), (size, 1)));
-    input
 }
 
 /// `size` values of each row, or the default for requests that brought none.

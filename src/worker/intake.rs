@@ -3,21 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::{HeaderMap, HeaderValue, Message};
+use bytes::Bytes;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
     answer::Answer,
     pending::{Form, Pending, ReplyTo, Trace},
-    queue::Queue,
-    refusal,
     served::Served,
 };
 use crate::{
-    batch,
     telemetry::Vitals,
     wire::{
-        Code, Encoding, Request, Scalar, Schedule, TraceContext, Wants, WireError,
+        Code, Encoding, Rejection, Request, Rows, Scalar, Schedule, TraceContext, Wants, WireError,
         request::Input,
         subjects::{
             MODEL_VERSION_HEADER, REQUEST_ID_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER,
@@ -28,7 +26,6 @@ use crate::{
 
 pub struct Intake {
     served: Arc<Served>,
-    queue: Arc<Queue>,
     vitals: Arc<Vitals>,
     /// The budget of requests that bring none.
     default_budget: Option<Duration>,
@@ -37,45 +34,66 @@ pub struct Intake {
     count: u64,
 }
 
-/// What became of a message.
-pub enum Taken {
-    /// It waits, in the place of another one if there is one.
-    Queued(Arc<Pending>, Option<Arc<Pending>>),
+/// What a message holds.
+pub enum Checked {
+    /// A request that may be queued.
+    Pending(Arc<Pending>),
     Refused(Answer),
     /// Nobody could be answered.
     Ignored,
 }
 
+/// A request that was read and fits the model.
+struct Asked {
+    form: Form,
+    rows: Rows,
+    states: Option<Vec<f32>>,
+    masks: Option<Vec<u8>>,
+    seed: Option<u64>,
+    wants: Wants,
+    schedule: Schedule,
+}
+
 impl Intake {
     pub fn new(
         served: Arc<Served>,
-        queue: Arc<Queue>,
         vitals: Arc<Vitals>,
         default_budget: Option<Duration>,
     ) -> Self {
         let seeds = ChaCha8Rng::from_os_rng();
-        Self { served, queue, vitals, default_budget, seeds, count: 0 }
+        Self { served, vitals, default_budget, seeds, count: 0 }
     }
 
-    /// Takes one message, always at once. `arrived`: when it came to this process, on the worker's
+    /// Reads one message, always at once. `arrived`: when it came to this process, on the worker's
     /// clock.
-    pub fn take(&mut self, message: Message, arrived: Duration) -> Taken {
-        let Some(inbox) = message.reply.filter(|inbox| is_inbox(inbox, &message.subject)) else {
-            return Taken::Ignored;
+    pub fn check(&mut self, message: Message, arrived: Duration) -> Checked {
+        let Message { subject, reply, payload, headers, .. } = message;
+        let Some(inbox) = reply.filter(|inbox| is_inbox(inbox, &subject)) else {
+            return Checked::Ignored;
         };
-        let headers = message.headers.as_ref();
+        let headers = headers.as_ref();
         let request_id = headers.and_then(|headers| header(headers, REQUEST_ID_HEADER)).cloned();
-        let to = ReplyTo {
-            inbox,
-            encoding: Encoding::of(&message.payload),
-            arrived,
-            request_id,
-            trace: self.trace(headers),
+        let encoding = Encoding::of(&payload);
+        let to = ReplyTo { inbox, encoding, arrived, request_id, trace: self.trace(headers) };
+        let (error, id) = match self.read(&payload) {
+            Err(Rejection { error, id }) => (error, id),
+            Ok(mut request) => {
+                let id = request.id.take();
+                match self.check_request(request, headers, &payload) {
+                    Ok(asked) => return Checked::Pending(self.pending(to, id, asked)),
+                    Err(error) => (error, id),
+                }
+            }
         };
-        match self.check(&message.payload, headers, &to) {
-            Ok(pending) => self.push(pending),
-            Err(refusal) => Taken::Refused(Answer::error(&to, &refusal.error, refusal.id.as_ref())),
-        }
+        Checked::Refused(Answer::error(&to, &error, id.as_ref()))
+    }
+
+    fn pending(&mut self, to: ReplyTo, id: Option<Scalar>, asked: Asked) -> Arc<Pending> {
+        let Asked { form, rows, states, masks, seed, wants, mut schedule } = asked;
+        schedule.budget = schedule.budget.or(self.default_budget);
+        self.count += 1;
+        let number = self.count;
+        Arc::new(Pending { number, to, form, rows, states, masks, seed, wants, schedule, id })
     }
 
     /// A header that can't be read is counted, and otherwise as none.
@@ -92,28 +110,19 @@ impl Intake {
         Some(Arc::new(Trace { context, traced, state: state.map(|state| state.to_string()) }))
     }
 
-    fn check(
-        &mut self,
-        payload: &[u8],
-        headers: Option<&HeaderMap>,
-        to: &ReplyTo,
-    ) -> Result<Pending, Box<Refusal>> {
-        let without_id = |error| Box::new(Refusal { error, id: None });
-        self.check_bytes(payload.len()).map_err(without_id)?;
-        let mut request = Request::read(payload)
-            .map_err(|rejection| Box::new(Refusal { error: rejection.error, id: rejection.id }))?;
-        let id = request.id.take();
-        let checked = self
-            .check_version(headers)
-            .and_then(|()| schedule(headers))
-            .and_then(|schedule| Ok((schedule, self.check_request(request, to)?)));
-        match checked {
-            Ok((schedule, pending)) => Ok(Pending { id, schedule, ..pending }),
-            Err(error) => Err(Box::new(Refusal { error, id })),
-        }
+    fn read<'a>(&self, payload: &'a Bytes) -> Result<Request<'a>, Rejection> {
+        self.check_bytes(payload.len()).map_err(|error| Rejection { error, id: None })?;
+        Request::read(payload).map_err(|rejection| *rejection)
     }
 
-    fn check_request(&mut self, mut request: Request, to: &ReplyTo) -> Result<Pending, WireError> {
+    fn check_request(
+        &mut self,
+        mut request: Request<'_>,
+        headers: Option<&HeaderMap>,
+        payload: &Bytes,
+    ) -> Result<Asked, WireError> {
+        self.check_version(headers)?;
+        let schedule = schedule(headers)?;
         self.check_support(&request)?;
         let form = match request.input {
             Input::Named(_) => Form::Named,
@@ -128,27 +137,8 @@ impl Intake {
             true => None,
             false => Some(request.seed.unwrap_or_else(|| self.seeds.next_u64())),
         };
-        self.count += 1;
-        let (number, to) = (self.count, to.clone());
-        let (wants, schedule) = (request.wants, Schedule::default());
-        Ok(Pending { number, to, form, rows, states, masks, seed, wants, schedule, id: None })
-    }
-
-    fn push(&self, mut pending: Pending) -> Taken {
-        pending.schedule.budget = pending.schedule.budget.or(self.default_budget);
-        let request = request(&pending);
-        let pending = Arc::new(pending);
-        let error = match request.deadline.is_some_and(|deadline| deadline <= self.queue.now()) {
-            true => refusal::expired(&pending),
-            false => match self.queue.push(pending.clone(), request) {
-                Ok(superseded) => return Taken::Queued(pending, superseded),
-                Err(refused) => {
-                    self.vitals.tally().refused(refused.reason);
-                    refusal::overloaded(&refused, self.queue.limits)
-                }
-            },
-        };
-        Taken::Refused(Answer::error(&pending.to, &error, pending.id.as_ref()))
+        let (wants, rows) = (request.wants, rows.kept_in(payload));
+        Ok(Asked { form, rows, states, masks, seed, wants, schedule })
     }
 
     fn check_bytes(&self, got: usize) -> Result<(), WireError> {
@@ -197,25 +187,9 @@ impl Intake {
     }
 }
 
-/// What the queue is to know of it.
-fn request(pending: &Pending) -> batch::Request {
-    let schedule = &pending.schedule;
-    batch::Request {
-        rows: pending.rows.count,
-        priority: schedule.priority,
-        deadline: schedule.budget.map(|budget| pending.to.arrived + budget),
-        simulator: schedule.env_id.clone(),
-    }
-}
-
 fn schedule(headers: Option<&HeaderMap>) -> Result<Schedule, WireError> {
     let Some(headers) = headers else { return Ok(Schedule::default()) };
     Schedule::read(|name| header(headers, name).map(HeaderValue::as_str))
-}
-
-struct Refusal {
-    error: WireError,
-    id: Option<Scalar>,
 }
 
 /// NATS keeps the case of header names; clients and their proxies don't.

@@ -4,6 +4,7 @@
 //! policy (`engine`). Between them stand the one queue (`queue`), where all waiting happens,
 //! and a channel of one finished batch.
 
+mod alarm;
 mod answer;
 mod canary;
 mod confirmation;

@@ -1,12 +1,13 @@
 //! The way back to the clients: publishes answers, and knows which of them can't have arrived.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_nats::{Client, HeaderMap, HeaderValue, Subject};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tokio::time::timeout;
 
-use super::{answer::Answer, pending::ReplyTo, queue::Queue};
+use super::{answer::Answer, pending::Trace, queue::Queue};
 use crate::{
     batch::Reason,
     failure::Failure,
@@ -26,38 +27,68 @@ pub struct Outbox {
     lost: u64,
     /// Answers that wait in the library for the connection to come back.
     waiting: u64,
+    /// Answers that are not yet counted.
+    sent: Vec<Sent>,
+}
+
+struct Sent {
+    arrived: Duration,
+    outcome: Outcome,
+    bytes: u64,
+}
+
+/// What there is to say of a request elsewhere than in its answer.
+struct Asked {
+    arrived: Duration,
+    request_id: Option<HeaderValue>,
+    trace: Option<Arc<Trace>>,
 }
 
 impl Outbox {
     pub fn new(client: Client, vitals: Arc<Vitals>, queue: Arc<Queue>) -> Self {
-        Self { client, connected: true, vitals, queue, lost: 0, waiting: 0 }
+        Self { client, connected: true, vitals, queue, lost: 0, waiting: 0, sent: vec![] }
     }
 
-    /// Publishes an answer. Gives what there is to trace of it, if it is traced.
-    pub async fn send(&mut self, answer: Answer) -> Option<RequestTrace> {
-        let Answer { to, headers, payload, error } = answer.within(self.client.max_payload(), None);
-        let bytes = payload.len() as u64;
-        let outcome = match self.publish(to.inbox.clone(), headers, payload).await {
-            true => error.map_or(Outcome::Ok, Outcome::Error),
-            false => Outcome::PublishFailed,
-        };
-        let answered = self.queue.now();
-        self.count(outcome, bytes, answered.saturating_sub(to.arrived));
-        log(&to, outcome);
-        request_trace(&to, outcome, answered)
+    /// Publishes answers. Gives what there is to trace of them, as far as they are traced.
+    pub async fn send(&mut self, answers: impl IntoIterator<Item = Answer>) -> Vec<RequestTrace> {
+        let mut traces = Vec::new();
+        for mut answer in answers {
+            answer.fit(self.client.max_payload(), None);
+            let Answer { to, headers, payload, error } = answer;
+            let bytes = payload.len() as u64;
+            let outcome = match self.publish(to.inbox, headers, payload).await {
+                true => error.map_or(Outcome::Ok, Outcome::Error),
+                false => Outcome::PublishFailed,
+            };
+            let asked = Asked { arrived: to.arrived, request_id: to.request_id, trace: to.trace };
+            if asked.request_id.is_some() || asked.trace.is_some() {
+                log(&asked, outcome);
+                traces.extend(request_trace(&asked, outcome, self.queue.now()));
+            }
+            self.sent.push(Sent { arrived: asked.arrived, outcome, bytes });
+        }
+        self.count();
+        traces
     }
 
     /// Whether the library took it.
     async fn publish(&mut self, inbox: Subject, headers: Option<HeaderMap>, body: Bytes) -> bool {
-        let publish = async {
-            match headers {
-                None => self.client.publish(inbox, body).await,
-                Some(headers) => self.client.publish_with_headers(inbox, headers, body).await,
+        let published = {
+            let publish = async {
+                match headers {
+                    None => self.client.publish(inbox, body).await,
+                    Some(headers) => self.client.publish_with_headers(inbox, headers, body).await,
+                }
+            };
+            let mut publish = pin!(publish);
+            match publish.as_mut().now_or_never() {
+                Some(published) => Ok(published),
+                // Without a broker nobody makes room in the library's line; that must not hold up a
+                // stop.
+                None => timeout(if self.connected { STALL } else { Duration::ZERO }, publish).await,
             }
         };
-        // Without a broker nobody makes room in the library's line; that must not hold up a stop.
-        let patience = if self.connected { STALL } else { Duration::ZERO };
-        let published = match timeout(patience, publish).await {
+        let published = match published {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a reply could not be published");
@@ -73,14 +104,17 @@ impl Outbox {
         published
     }
 
-    fn count(&self, outcome: Outcome, bytes: u64, spent: Duration) {
+    fn count(&mut self) {
+        let now = self.queue.now();
         let mut tally = self.vitals.tally();
-        tally.ended(outcome);
-        if outcome != Outcome::PublishFailed {
-            tally.response_bytes += bytes;
-        }
-        if outcome == Outcome::Ok {
-            tally.request_duration.record(spent.as_secs_f64());
+        for Sent { arrived, outcome, bytes } in self.sent.drain(..) {
+            tally.ended(outcome);
+            if outcome != Outcome::PublishFailed {
+                tally.response_bytes += bytes;
+            }
+            if outcome == Outcome::Ok {
+                tally.request_duration.record(now.saturating_sub(arrived).as_secs_f64());
+            }
         }
     }
 
@@ -110,10 +144,7 @@ impl Outbox {
 }
 
 /// A line about a request that can be found again: about each that failed, and in detail about all.
-fn log(to: &ReplyTo, outcome: Outcome) {
-    if to.request_id.is_none() && to.trace.is_none() {
-        return;
-    }
+fn log(to: &Asked, outcome: Outcome) {
     let request_id = to.request_id.as_ref().map(HeaderValue::as_str);
     let trace_id = || to.trace.as_ref().map(|trace| trace.context.trace());
     match outcome {
@@ -126,7 +157,7 @@ fn log(to: &ReplyTo, outcome: Outcome) {
     }
 }
 
-fn request_trace(to: &ReplyTo, outcome: Outcome, answered: Duration) -> Option<RequestTrace> {
+fn request_trace(to: &Asked, outcome: Outcome, answered: Duration) -> Option<RequestTrace> {
     let trace = to.trace.as_ref()?;
     Some(RequestTrace {
         traced: trace.traced?,

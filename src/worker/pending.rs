@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{HeaderValue, Subject};
 
 use crate::{
+    batch,
     telemetry::traces::Traced,
     wire::{Encoding, Rows, Scalar, Schedule, TraceContext, Wants},
 };
@@ -26,6 +27,23 @@ pub struct Pending {
     pub wants: Wants,
     pub schedule: Schedule,
     pub id: Option<Scalar>,
+}
+
+impl Pending {
+    /// What the queue is to know of it.
+    pub fn request(&self) -> batch::Request {
+        batch::Request {
+            rows: self.rows.count,
+            priority: self.schedule.priority,
+            deadline: self.deadline(),
+            simulator: self.schedule.env_id.clone(),
+        }
+    }
+
+    /// On the worker's clock.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.schedule.budget.map(|budget| self.to.arrived + budget)
+    }
 }
 
 /// Where and how the client wants to hear from us.

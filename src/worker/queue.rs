@@ -33,17 +33,29 @@ pub enum Next {
 }
 
 const NEVER: u64 = u64::MAX;
+/// How long the device thread waits at a time while the serving thread computes.
+const LENT: Duration = Duration::from_millis(1);
 
 struct QueueState {
     batcher: Batcher<Arc<Pending>>,
     /// The device thread sleeps, so somebody must wake it.
     idle: bool,
+    /// The serving thread computes a batch itself.
+    lent: bool,
+    /// When the last batch ended, or a rest of the device.
+    ended: Duration,
     closed: bool,
 }
 
 impl Queue {
     pub fn new(limits: Limits) -> Self {
-        let state = QueueState { batcher: Batcher::new(limits), idle: false, closed: false };
+        let state = QueueState {
+            batcher: Batcher::new(limits),
+            idle: false,
+            lent: false,
+            ended: Duration::ZERO,
+            closed: false,
+        };
         Self {
             limits,
             started: Instant::now(),
@@ -63,49 +75,70 @@ impl Queue {
         self.lock().batcher.know(cost);
     }
 
-    /// Queues a request; the device hears of it at the next [`Queue::wake`], so that a burst of
-    /// requests can become one batch. Gives the request whose place it takes, if any.
-    ///
-    /// # Errors
-    /// There is no place for it.
-    pub fn push(
+    /// Queues requests; the device hears of them at the next [`Queue::wake`], so that a burst of
+    /// requests can become one batch. `told`: for each the request whose place it takes, if any, or
+    /// that there is no place for it.
+    pub fn push_all(
         &self,
-        pending: Arc<Pending>,
-        request: Request,
-    ) -> Result<Option<Arc<Pending>>, Refused<Arc<Pending>>> {
+        requests: impl Iterator<Item = (Arc<Pending>, Request)>,
+        mut told: impl FnMut(Result<Option<Arc<Pending>>, Refused<Arc<Pending>>>),
+    ) {
         let mut state = self.lock();
-        let pushed = state.batcher.push(pending, request, self.now());
+        let now = self.now();
+        for (pending, request) in requests {
+            told(state.batcher.push(pending, request, now));
+        }
         self.note_expiry(&state);
-        pushed
     }
 
-    /// Tells an idle device that something was pushed.
+    /// Tells an idle device that something waits.
     pub fn wake(&self) {
-        if self.lock().idle {
+        let state = self.lock();
+        if state.idle && state.batcher.rows() > 0 {
             self.changed.notify_one();
         }
+    }
+
+    /// The next batch for the serving thread, if one is due that takes no longer than `most` and the
+    /// device thread has nothing to do.
+    pub fn take_brief(&self, most: Duration) -> Option<Batch<Arc<Pending>>> {
+        let mut state = self.lock();
+        if !state.idle || state.closed {
+            return None;
+        }
+        let batch = state.batcher.take_brief(self.now(), most);
+        state.lent = batch.is_some();
+        self.note_expiry(&state);
+        batch
     }
 
     /// Blocks until there is something to do. For the device thread. `rest`: how long it may do
     /// nothing.
     pub fn next(&self, rest: Option<Duration>) -> Next {
-        let rested = rest.map(|rest| self.now() + rest);
         let mut state = self.lock();
         loop {
             if state.closed {
                 return Next::End;
             }
             let now = self.now();
-            let batch = state.batcher.take(now);
-            self.note_expiry(&state);
-            if let Some(batch) = batch {
-                return Next::Batch(batch);
-            }
-            if rested.is_some_and(|rested| rested <= now) {
-                return Next::Rested;
-            }
+            let rested = rest.map(|rest| state.ended + rest);
+            let due = match state.lent {
+                // It ends in a moment, and whoever computes it looks what there is to do then.
+                true => Some(now + LENT),
+                false => {
+                    let batch = state.batcher.take(now);
+                    self.note_expiry(&state);
+                    if let Some(batch) = batch {
+                        return Next::Batch(batch);
+                    }
+                    if rested.is_some_and(|rested| rested <= now) {
+                        state.ended = now;
+                        return Next::Rested;
+                    }
+                    [state.batcher.next_due(now), rested].into_iter().flatten().min()
+                }
+            };
             state.idle = true;
-            let due = [state.batcher.next_due(now), rested].into_iter().flatten().min();
             state = self.wait(state, due.map(|due| due.saturating_sub(now)));
             state.idle = false;
         }
@@ -113,7 +146,10 @@ impl Queue {
 
     /// The device has computed a batch.
     pub fn computed(&self, batch: &Batch<Arc<Pending>>, took: Duration) {
-        self.lock().batcher.computed(batch.rows, took, &batch.simulators);
+        let mut state = self.lock();
+        state.batcher.computed(batch.rows, took, &batch.simulators);
+        state.ended = self.now();
+        state.lent = false;
     }
 
     /// When to look for expired requests, on the worker's clock.

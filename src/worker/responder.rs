@@ -1,7 +1,10 @@
 //! From computed batches to encoded replies. Keeps what was taken and not yet answered, so that
 //! each request gets one answer, whatever happens to its batch.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, ops::Range, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use foldhash::fast::RandomState;
 
 use super::{
     answer::Answer,
@@ -15,13 +18,17 @@ use crate::{
         Code, WireError,
         named::{NamedAction, NamedReply},
         reply::Reply,
-        view::{Bytes, TensorView, Values},
+        view::{self, Shape, TensorView, Values},
     },
 };
 
 pub struct Responder {
     served: Arc<Served>,
-    open: HashMap<u64, Open>,
+    open: HashMap<u64, Open, RandomState>,
+    /// The shape of one action.
+    action: Shape,
+    /// Replies are written behind each other, and each is a part of it.
+    buffer: BytesMut,
 }
 
 struct Open {
@@ -40,7 +47,8 @@ struct Timing {
 
 impl Responder {
     pub fn new(served: Arc<Served>) -> Self {
-        Self { served, open: HashMap::new() }
+        let action = Shape::from(served.spec.action_space.shape());
+        Self { served, open: HashMap::default(), action, buffer: BytesMut::new() }
     }
 
     /// Remembers a queued request until it is answered.
@@ -62,12 +70,10 @@ impl Responder {
         for part in batch.parts {
             let rows = first..first + part.rows.len();
             first = rows.end;
-            let answer = match &output {
-                Ok(output) => self.add_rows(&part.item, output.rows(rows), timing),
-                Err(problem) => self.fail(part.item.number, problem),
-            };
-            let id = part.item.id.as_ref().filter(|id| id.is_short());
-            answers.extend(answer.map(|answer| answer.within(max_payload, id)));
+            answers.extend(match &output {
+                Ok(output) => self.add_rows(part.item, (output, rows), timing, max_payload),
+                Err(problem) => self.fail(&part.item, problem),
+            });
         }
         answers
     }
@@ -86,8 +92,19 @@ impl Responder {
 
     /// The reply, once all rows are there. A request that was answered before (it failed, or the
     /// worker gave up on it) gets nothing more.
-    fn add_rows(&mut self, pending: &Pending, rows: Output, timing: Timing) -> Option<Answer> {
-        let open = self.open.get_mut(&pending.number)?;
+    fn add_rows(
+        &mut self,
+        pending: Arc<Pending>,
+        (output, rows): (&Output, Range<usize>),
+        timing: Timing,
+        max_payload: usize,
+    ) -> Option<Answer> {
+        let mut open = self.open.remove(&pending.number)?;
+        if rows.len() == pending.rows.count {
+            drop(open);
+            return Some(self.reply(pending, (output, rows), timing, max_payload));
+        }
+        let rows = output.rows(rows);
         let computed = match open.computed.take() {
             Some(mut computed) => {
                 computed.append(rows);
@@ -97,43 +114,68 @@ impl Responder {
         };
         if computed.sound.len() < pending.rows.count {
             open.computed = Some(computed);
+            self.open.insert(pending.number, open);
             return None;
         }
-        self.open.remove(&pending.number);
-        Some(match self.encode(pending, &computed, timing) {
-            Ok(body) => Answer::action(&pending.to, body),
-            Err(error) => Answer::error(&pending.to, &error, pending.id.as_ref()),
-        })
+        drop(open);
+        let rows = 0..pending.rows.count;
+        Some(self.reply(pending, (&computed, rows), timing, max_payload))
     }
 
-    fn fail(&mut self, number: u64, problem: &str) -> Option<Answer> {
-        let Open { pending, .. } = self.open.remove(&number)?;
+    fn fail(&mut self, pending: &Pending, problem: &str) -> Option<Answer> {
+        self.open.remove(&pending.number)?;
         let error = WireError::new(Code::Internal, "the forward pass failed").got(problem);
         Some(Answer::error(&pending.to, &error, pending.id.as_ref()))
     }
 
-    fn encode(
-        &self,
-        pending: &Pending,
-        output: &Output,
+    fn reply(
+        &mut self,
+        pending: Arc<Pending>,
+        output: (&Output, Range<usize>),
         timing: Timing,
-    ) -> Result<Vec<u8>, WireError> {
-        if let Some(row) = output.sound.iter().position(|sound| !sound) {
+        max_payload: usize,
+    ) -> Answer {
+        let body = match self.encode(&pending, output, timing) {
+            Ok(body) => body,
+            Err(error) => return Answer::error(&pending.to, &error, pending.id.as_ref()),
+        };
+        // Nobody else has it any more, unless its batch was given up meanwhile.
+        let (to, id) = match Arc::try_unwrap(pending) {
+            Ok(pending) => (pending.to, pending.id),
+            Err(pending) => (pending.to.clone(), pending.id.clone()),
+        };
+        let mut answer = Answer::action(to, body);
+        answer.fit(max_payload, id.as_ref().filter(|id| id.is_short()));
+        answer
+    }
+
+    fn encode(
+        &mut self,
+        pending: &Pending,
+        (output, rows): (&Output, Range<usize>),
+        timing: Timing,
+    ) -> Result<Bytes, WireError> {
+        if let Some(row) = output.sound[rows.clone()].iter().position(|sound| !sound) {
             return Err(WireError::new(Code::Internal, "the policy gave no finite action")
                 .field(format!("row {row}")));
         }
-        match (pending.form, &self.served.named, &output.action) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let encoding = pending.to.encoding;
+        let body = match (pending.form, &self.served.named, &output.action) {
             (Form::Named, Some(named), Actions::F32(action)) => {
+                let action = share(action, output, &rows);
                 let reply = self.named_reply(pending, &named.actions, action, timing);
-                pending.to.encoding.write(&reply)
+                encoding.write_in(&reply, &mut buffer)
             }
             _ => {
                 let state = self.served.state.zip(output.state.as_deref());
-                let state = state.map(|(form, values)| form.write(values));
-                let reply = self.reply(pending, (output, state.as_deref()), timing);
-                pending.to.encoding.write(&reply)
+                let state = state.map(|(form, values)| form.write(share(values, output, &rows)));
+                let reply = self.tensor_reply(pending, (output, &rows), state.as_deref(), timing);
+                encoding.write_in(&reply, &mut buffer)
             }
-        }
+        };
+        self.buffer = buffer;
+        body
     }
 
     fn named_reply<'a>(
@@ -157,38 +199,42 @@ impl Responder {
         }
     }
 
-    fn reply<'a>(
+    fn tensor_reply<'a>(
         &'a self,
         pending: &'a Pending,
-        (output, state): (&'a Output, Option<&'a [u8]>),
+        (output, rows): (&'a Output, &Range<usize>),
+        state: Option<&'a [u8]>,
         timing: Timing,
     ) -> Reply<'a> {
-        let space = &self.served.spec.action_space;
-        let tensor = |values, inner: Vec<usize>| TensorView {
-            shape: if pending.rows.single {
-                inner
-            } else {
-                [vec![pending.rows.count], inner].concat()
-            },
-            values,
+        let tensor = |values, inner: &[usize]| {
+            let mut shape = Shape::new();
+            shape.extend((!pending.rows.single).then_some(pending.rows.count));
+            shape.extend_from_slice(inner);
+            TensorView::new(shape, values)
         };
         let wants = pending.wants;
         let number = |values: &'a Option<Vec<f32>>, wanted: bool| {
-            let values = values.as_deref().filter(|_| wanted)?;
-            Some(tensor(Values::F4(values), vec![]))
+            let values = share(values.as_deref().filter(|_| wanted)?, output, rows);
+            Some(tensor(Values::F4(values), &[]))
         };
         let list = |values: &'a Option<Vec<f32>>, wanted: bool| {
-            let values = values.as_deref().filter(|_| wanted)?;
-            Some(tensor(Values::F4(values), vec![values.len() / pending.rows.count]))
+            let values = share(values.as_deref().filter(|_| wanted)?, output, rows);
+            Some(tensor(Values::F4(values), &[values.len() / rows.len()]))
+        };
+        let actions = |actions: &'a Actions| match actions {
+            Actions::F32(values) => Values::F4(share(values, output, rows)),
+            Actions::I64(values) => Values::I8(share(values, output, rows)),
         };
         Reply {
-            action: tensor(values(&output.action), space.shape()),
+            action: tensor(actions(&output.action), &self.action),
             value: number(&output.value, wants.value),
             log_prob: number(&output.log_prob, wants.log_prob),
-            raw_action: wants.raw_action.then(|| tensor(values(&output.raw_action), space.shape())),
+            raw_action: wants
+                .raw_action
+                .then(|| tensor(actions(&output.raw_action), &self.action)),
             probs: list(&output.probs, wants.probs),
             q_values: list(&output.q_values, wants.q_values),
-            state: state.map(Bytes),
+            state: state.map(view::Bytes),
             seed: pending.seed,
             model_version: &self.served.spec.model_version,
             weights: &self.served.spec.weights,
@@ -201,11 +247,10 @@ impl Responder {
     }
 }
 
-fn values(actions: &Actions) -> Values<'_> {
-    match actions {
-        Actions::F32(values) => Values::F4(values),
-        Actions::I64(values) => Values::I8(values),
-    }
+/// What belongs to these rows of a whole output's values.
+fn share<'a, T>(values: &'a [T], output: &Output, rows: &Range<usize>) -> &'a [T] {
+    let size = values.len() / output.sound.len();
+    &values[rows.start * size..rows.end * size]
 }
 
 fn micros(duration: Duration) -> u64 {

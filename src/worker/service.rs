@@ -1,6 +1,7 @@
 //! A worker on the network: takes requests, answers them, drains.
 
 mod presence;
+mod reception;
 
 use std::{
     sync::Arc,
@@ -9,15 +10,16 @@ use std::{
 
 use tokio::{
     sync::{mpsc, watch},
-    time::{Interval, MissedTickBehavior, interval, sleep, timeout},
+    time::{Interval, MissedTickBehavior, interval, timeout},
 };
 
 use super::{
+    alarm::Alarm,
     answer::Answer,
     confirmation::Confirmation,
     endurance::Endurance,
-    engine::{self, Done},
-    intake::{Intake, Taken},
+    engine::{Done, Engine},
+    intake::Intake,
     membership::{Membership, TICK},
     outbox::Outbox,
     pending::Pending,
@@ -34,13 +36,10 @@ use crate::{
     failure::Failure,
     nats::{self, Connection, Link},
     settings,
-    telemetry::{Outcome, Vitals},
+    telemetry::Vitals,
     wire::{Code, State, WireError, subjects},
 };
 
-/// Requests taken in one go before the device hears of them and finished batches get their turn:
-/// the runtime's own budget for one turn of a task, past which the connection is to be served.
-const BURST: usize = 128;
 /// So many failed batches in a row mean a broken device.
 const MAX_FAILURES: u64 = 8;
 const BROKEN: &str = "the device is broken; the log says how";
@@ -50,7 +49,14 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 pub struct Service {
     served: Arc<Served>,
     queue: Arc<Queue>,
+    engine: Arc<Engine>,
     intake: Intake,
+    /// Requests that are not yet queued.
+    checked: Vec<Arc<Pending>>,
+    /// Answers of those that are not going to be.
+    refused: Vec<Answer>,
+    /// For the next request that expires.
+    alarm: Alarm,
     standstill: Standstill,
     responder: Responder,
     membership: Membership,
@@ -86,14 +92,18 @@ impl Service {
         let queue = Arc::new(Queue::new(limits));
         let looked_at = queue.clone();
         vitals.watch_queue(move || looked_at.look());
-        let done = engine::start(policy, canary, queue.clone(), vitals.clone()).await?;
+        let (engine, done) = Engine::start(policy, canary, queue.clone(), vitals.clone()).await?;
         let data = connect(&nats, nats::REQUESTS, &vitals).await?;
         let control = connect(&nats, nats::CONTROL, &vitals).await?;
         let model = served.spec.model.clone();
         let subject = subjects::infer(&nats.prefix, &model);
         let membership = Membership::new(data.client.clone(), subject, model);
         Ok(Self {
-            intake: Intake::new(served.clone(), queue.clone(), vitals.clone(), default_budget),
+            engine,
+            intake: Intake::new(served.clone(), vitals.clone(), default_budget),
+            checked: Vec::new(),
+            refused: Vec::new(),
+            alarm: Alarm::new(),
             standstill: Standstill::new(queue.now()),
             responder: Responder::new(served.clone()),
             saturation: Saturation::new(limits.queue_rows),
@@ -126,7 +136,8 @@ impl Service {
         // Here, where a stop can't cut it off: from now on requests may be under way to us.
         self.join().await;
         while !self.is_drained() {
-            if self.standstill.turn(self.queue.now()) {
+            let now = self.queue.now();
+            if self.standstill.turn(now) {
                 self.membership.expect_other();
                 self.old_ones.begin(self.data.client.clone());
             }
@@ -141,7 +152,7 @@ impl Service {
                 _ = tick.tick() => if !self.tick().await {
                     return self.device_died(tick).await;
                 },
-                () = at(self.queue.next_expiry(), self.queue.now()) => self.expire().await,
+                () = self.alarm.ring(self.queue.next_expiry(), now) => self.expire().await,
                 _ = self.old_ones.wait() => self.catch_up().await,
                 confirmed = self.confirmation.wait() => self.on_confirmed(confirmed),
                 done = self.done.recv(), if self.outbox.connected => {
@@ -151,59 +162,13 @@ impl Service {
                 }
                 message = self.membership.next() => if let Some(message) = message {
                     self.take_burst(message).await;
+                    if !self.compute_brief().await {
+                        return self.device_died(tick).await;
+                    }
                 },
             }
         }
         self.finish().await
-    }
-
-    /// What has waited for as long as this process stood still is here now: takes it.
-    async fn catch_up(&mut self) {
-        for message in self.membership.take_all() {
-            self.take(message).await;
-        }
-        self.standstill.end();
-        self.queue.wake();
-    }
-
-    /// Takes what has arrived, then tells the device: it computes what came together together.
-    async fn take_burst(&mut self, first: async_nats::Message) {
-        let began = self.queue.now();
-        let mut message = Some(first);
-        let mut taken = 0;
-        while let Some(received) = message {
-            self.take(received).await;
-            taken += 1;
-            message = if taken < BURST { self.membership.try_next() } else { None };
-        }
-        self.queue.wake();
-        let spent = self.queue.now().saturating_sub(began);
-        self.vitals.tally().decode.record(spent.as_secs_f64());
-    }
-
-    async fn take(&mut self, message: async_nats::Message) {
-        self.vitals.tally().received(message.payload.len());
-        let arrived = self.standstill.arrival(self.queue.now());
-        match self.intake.take(message, arrived) {
-            Taken::Queued(pending, superseded) => {
-                self.responder.expect(pending);
-                if let Some(superseded) = superseded {
-                    self.refuse_open(&superseded, &refusal::superseded()).await;
-                }
-            }
-            Taken::Refused(answer) => self.refuse(answer).await,
-            Taken::Ignored => {
-                tracing::warn!("a request without a subject to which a reply may go");
-                self.vitals.tally().ended(Outcome::NoReplySubject);
-            }
-        }
-    }
-
-    /// Sends an answer that no batch has computed.
-    async fn refuse(&mut self, answer: Answer) {
-        if let Some(request) = self.outbox.send(answer).await {
-            self.vitals.traces.record_refused(self.epoch(), &request);
-        }
     }
 
     /// Answers those whose deadline has passed while they waited.
@@ -214,14 +179,19 @@ impl Service {
     }
 
     async fn refuse_open(&mut self, pending: &Pending, error: &WireError) {
-        if let Some(answer) = self.responder.refuse(pending, error) {
-            self.refuse(answer).await;
-        }
+        let answer = self.responder.refuse(pending, error);
+        self.refuse(answer).await;
     }
 
     async fn refuse_all(&mut self, error: &WireError) {
-        for answer in self.responder.refuse_all(error) {
-            self.refuse(answer).await;
+        let answers = self.responder.refuse_all(error);
+        self.refuse(answers).await;
+    }
+
+    /// Sends answers that no batch has computed.
+    async fn refuse(&mut self, answers: impl IntoIterator<Item = Answer>) {
+        for request in self.outbox.send(answers).await {
+            self.vitals.traces.record_refused(self.epoch(), &request);
         }
     }
 
@@ -230,10 +200,25 @@ impl Service {
         SystemTime::now() - self.queue.now()
     }
 
+    /// Computes what is due and brief here and now; the device thread hears of the rest. Whether the
+    /// device can go on.
+    async fn compute_brief(&mut self) -> bool {
+        while self.outbox.connected
+            && let Some(done) = self.engine.compute_brief()
+        {
+            if !self.reply(Some(done)).await {
+                return false;
+            }
+        }
+        self.queue.wake();
+        true
+    }
+
     /// Sends the answers of a batch; whether the device can go on. After a panic it has ended, and
     /// there is no further batch.
     async fn reply(&mut self, done: Option<Done>) -> bool {
         let Some(done) = done else { return false };
+        let panicked = done.panicked;
         if let Err(problem) = &done.output {
             tracing::error!(rows = done.batch.rows, problem, "a batch failed");
         }
@@ -242,9 +227,7 @@ impl Service {
         let began = self.queue.now();
         let answers = self.responder.answer(done, self.data.client.max_payload());
         let encoded = self.queue.now();
-        for answer in answers {
-            trace.requests.extend(self.outbox.send(answer).await);
-        }
+        trace.requests = self.outbox.send(answers).await;
         let published = self.queue.now();
         if !trace.requests.is_empty() {
             (trace.finished, trace.epoch) = (published, self.epoch());
@@ -253,7 +236,7 @@ impl Service {
         let mut tally = self.vitals.tally();
         tally.encode.record((encoded - began).as_secs_f64());
         tally.publish.record((published - encoded).as_secs_f64());
-        tally.failing < MAX_FAILURES
+        !panicked && tally.failing < MAX_FAILURES
     }
 
     fn count(&self, done: &Done) {
@@ -316,9 +299,7 @@ impl Service {
                     return;
                 }
                 tokio::select! {
-                    message = self.membership.next() => if let Some(message) = message {
-                        self.take(message).await;
-                    },
+                    message = self.membership.next() => self.take(message).await,
                     _ = tick.tick() => self.membership.tick().await,
                 }
             }
@@ -343,14 +324,6 @@ impl Service {
             %state, worker = spec.worker, model = spec.model, version = spec.model_version,
             weights = spec.weights, device = spec.device, open = self.responder.open(), "worker"
         );
-    }
-}
-
-/// Until a moment on a clock that shows `now`; pending if there is none.
-async fn at(moment: Option<Duration>, now: Duration) {
-    match moment {
-        Some(moment) => sleep(moment.saturating_sub(now)).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -41,7 +41,7 @@ struct Reason {
 /// The body of the request with this id.
 pub fn good(id: u32) -> Vec<u8> {
     let values = echo::observation(id);
-    let obs = TensorView { shape: vec![2], values: Values::F4(&values) };
+    let obs = TensorView::new(&[2][..], Values::F4(&values));
     let request = Request { obs, deterministic: true, id };
     Encoding::MessagePack.write(&request).expect("it can be written")
 }

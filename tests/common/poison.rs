@@ -54,7 +54,7 @@ fn shaped(values: &[f32], shape: Vec<usize>) -> Vec<u8> {
     struct Request<'a> {
         obs: TensorView<'a>,
     }
-    let obs = TensorView { shape, values: Values::F4(values) };
+    let obs = TensorView::new(shape, Values::F4(values));
     Encoding::MessagePack.write(&Request { obs }).expect("it can be written")
 }
 
@@ -100,7 +100,7 @@ pub fn padded(bytes: usize) -> Vec<u8> {
     }
     let of = |padding: usize| {
         let (values, padding) = ([0.0, 0.0], vec![0; padding]);
-        let obs = TensorView { shape: vec![2], values: Values::F4(&values) };
+        let obs = TensorView::new(&[2][..], Values::F4(&values));
         let padded = Padded { obs, id: 0, padding: Bytes(&padding) };
         Encoding::MessagePack.write(&padded).expect("it can be written")
     };

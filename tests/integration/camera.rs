@@ -76,7 +76,7 @@ impl Seen {
 
     /// In the policy's order.
     pub fn tensors(&self) -> [(&str, TensorView<'_>); 3] {
-        let tensor = |shape: &[usize], values| TensorView { shape: shape.to_vec(), values };
+        let tensor = |shape: &[usize], values| TensorView::new(shape, values);
         [
             ("view", tensor(&IMAGE, Values::U1(&self.view))),
             ("gear", tensor(&[], Values::I8(std::slice::from_ref(&self.gear)))),

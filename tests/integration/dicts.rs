@@ -79,7 +79,7 @@ async fn an_image_gives_the_same_with_its_channels_last() {
         let mut keys: Vec<_> = seen.tensors().into();
         keys.remove(0);
         let shape = vec![IMAGE[1], IMAGE[2], IMAGE[0]];
-        let view = [("view", TensorView { shape, values: Values::U1(view) })];
+        let view = [("view", TensorView::new(shape, Values::U1(view)))];
         Native::of(Obs::Dict(view.into_iter().chain(keys).collect())).encode()
     };
     let expected = pool.alone(&seen.request()).await.action;
@@ -118,7 +118,7 @@ async fn a_row_gives_the_same_bits_alone_and_among_strangers() {
 async fn what_is_no_observation_of_the_dict_is_refused_by_name_and_the_next_one_is_served() {
     let pool = Pool::of(draft(), 8).await;
     let seen = Seen::number(1);
-    let tensor = |shape: &[usize], values| TensorView { shape: shape.to_vec(), values };
+    let tensor = |shape: &[usize], values| TensorView::new(shape, values);
     let with =
         |name, tensor| Native::of(Obs::Dict([&seen.tensors()[..], &[(name, tensor)]].concat()));
     let lacking = Native::of(Obs::Dict(seen.tensors()[..2].to_vec()));

@@ -36,7 +36,7 @@ fn request<'a>(seen: &'a [f32], mask: Option<&'a [u8]>) -> Native<'a> {
     let rows = seen.len() / 4;
     let shape = |size: usize| if rows == 1 { vec![size] } else { vec![rows, size] };
     Native {
-        mask: mask.map(|mask| TensorView { shape: shape(5), values: Values::U1(mask) }),
+        mask: mask.map(|mask| TensorView::new(shape(5), Values::U1(mask))),
         want: vec!["probs", "log_prob"],
         ..Native::shaped(seen, shape(4))
     }
@@ -134,7 +134,7 @@ async fn what_is_no_mask_of_the_actions_is_refused_and_the_next_request_served()
     let good = [1, 1, 0, 1, 1];
     let expected = pool.alone(&request(&seen, Some(&good))).await.action;
     let shaped = |shape: Vec<usize>| {
-        let mask = TensorView { shape, values: Values::U1(&[1; 10]) };
+        let mask = TensorView::new(shape, Values::U1(&[1; 10]));
         Native { mask: Some(mask), ..request(&seen, None) }
     };
     for (bad, code, field) in [

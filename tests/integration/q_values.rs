@@ -36,7 +36,7 @@ pub fn draft() -> Draft {
 }
 
 fn request<'a>(places: &'a [i64], shape: &[usize], want: &[&'a str]) -> Native<'a> {
-    let obs = TensorView { shape: shape.to_vec(), values: Values::I8(places) };
+    let obs = TensorView::new(shape, Values::I8(places));
     Native { want: want.to_vec(), ..Native::of(Obs::Tensor(obs)) }
 }
 

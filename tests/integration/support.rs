@@ -287,7 +287,7 @@ impl<'a> Native<'a> {
     }
 
     pub fn shaped(values: &'a [f32], shape: Vec<usize>) -> Self {
-        Self::of(Obs::Tensor(TensorView { shape, values: Values::F4(values) }))
+        Self::of(Obs::Tensor(TensorView::new(shape, Values::F4(values))))
     }
 
     pub fn of(obs: Obs<'a>) -> Self {

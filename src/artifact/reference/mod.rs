@@ -8,6 +8,7 @@ pub use compare::{BATCHES, Compared, Comparison};
 
 use std::path::Path;
 
+use bytes::Bytes;
 use safetensors::SafeTensors;
 
 use super::{ArtifactError, load};
@@ -84,7 +85,7 @@ impl Reference {
         Ok(Self {
             masks: read_masks(&file, spec, rows.count)?,
             expected: read_expected(&file, rows.count)?,
-            observations: rows.values,
+            observations: rows.values.to_observations(),
             steps,
             rows: rows.count / steps,
             episode_start,
@@ -105,7 +106,7 @@ fn parse_observations(bytes: &[u8], space: &Space) -> Result<Observations, Strin
     let file = deserialize(bytes)?;
     let starts = Numbers::find(&file, "episode_start")?;
     let is_rollout = starts.is_some_and(|starts| starts.shape.len() == 2);
-    read_rows(&file, space, is_rollout).map(|rows| rows.values)
+    read_rows(&file, space, is_rollout).map(|rows| rows.values.to_observations())
 }
 
 fn deserialize(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
@@ -131,7 +132,8 @@ fn read_rows(file: &SafeTensors<'_>, space: &Space, is_rollout: bool) -> Result<
     let rows = rows.map_err(|error| error.to_string())?;
     match rows.single {
         true => Err("obs has no axis of rows".into()),
-        false => Ok(rows),
+        // Numbers of a file are all read, none is left in it.
+        false => Ok(rows.kept_in(&Bytes::new())),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tensors mean the same in every form.
 
+use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -31,12 +32,12 @@ proptest! {
         integers in vec(any::<i32>().prop_map(i64::from), 6),
     ) {
         let shape = vec![3, 2];
-        let sent = TensorView { shape: shape.clone(), values: Values::F4(&floats) };
+        let sent = TensorView::new(&shape[..], Values::F4(&floats));
         let written = Encoding::MessagePack.write(&sent).unwrap();
         let read = tensor(&written);
         let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         prop_assert_eq!((&read.shape, bits(&read.to_f32())), (&shape, bits(&floats)));
-        let sent = TensorView { shape: shape.clone(), values: Values::I8(&integers) };
+        let sent = TensorView::new(&shape[..], Values::I8(&integers));
         let written = Encoding::MessagePack.write(&sent).unwrap();
         let read: Vec<_> = tensor(&written).to_f64().iter().map(|x| *x as i64).collect();
         prop_assert_eq!(read, integers);
@@ -97,7 +98,8 @@ fn openpi(shape: &[usize], values: &[f32]) -> Item {
 }
 
 fn rows(encoding: Encoding, obs: Item, space: &Space) -> Rows {
-    read_rows(&body(encoding, &map([("obs", obs)])), space, None).unwrap()
+    let body = Bytes::from(body(encoding, &map([("obs", obs)])));
+    read_rows(&body, space, None).unwrap().kept_in(&body)
 }
 
 fn assert_kept<T>(

@@ -86,7 +86,7 @@ fn check(body: &[u8], space: &Space, features: Option<&[String]>) -> Option<Wire
         Ok(rows) => {
             assert!((1..=MAX_ROWS).contains(&rows.count), "{rows:?}");
             assert_eq!(rows.values.len(), rows.count * space.size());
-            assert!(all_finite(&rows.values), "{rows:?}");
+            assert!(all_finite(&rows.values.to_observations()), "{rows:?}");
             None
         }
         Err(rejection) => {

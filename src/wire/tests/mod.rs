@@ -78,11 +78,11 @@ fn space(dtype: DType, shape: &[usize]) -> Space {
 
 const MAX_ROWS: usize = 8;
 
-fn read_rows(
-    body: &[u8],
+fn read_rows<'a>(
+    body: &'a [u8],
     space: &Space,
     features: Option<&[String]>,
-) -> Result<Rows, Box<Rejection>> {
+) -> Result<Rows<&'a [u8]>, Box<Rejection>> {
     let mut request = Request::read(body)?;
     let id = request.id.clone();
     request.rows(space, features, MAX_ROWS).map_err(|error| Box::new(Rejection { error, id }))

@@ -27,9 +27,8 @@ impl Service {
             }
             Link::Down => {
                 (self.outbox.connected, self.moving) = (false, false);
-                for message in self.membership.disconnected() {
-                    self.take(message).await;
-                }
+                let messages = self.membership.disconnected();
+                self.take(messages).await;
                 // Whatever else was under way to us is lost.
                 self.standstill.end();
                 self.old_ones.forget();
