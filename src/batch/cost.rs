@@ -17,6 +17,8 @@ const OUTLIER: f64 = 4.0;
 pub struct Cost {
     prior: Sums,
     recent: Sums,
+    /// What they come to: `a` and `b`, in seconds.
+    line: (f64, f64),
 }
 
 /// Of weights, rows (x), seconds (y) and their products.
@@ -33,6 +35,7 @@ impl Cost {
     /// A batch of the warm-up.
     pub fn warm(&mut self, rows: usize, took: Duration) {
         self.prior.add(PRIOR, rows as f64, took.as_secs_f64());
+        self.line = self.prior.plus(self.recent).line();
     }
 
     /// A batch was computed.
@@ -41,11 +44,12 @@ impl Cost {
         let seconds = if expected > 0.0 { seconds.min(OUTLIER * expected) } else { seconds };
         self.recent.fade();
         self.recent.add(1.0, rows as f64, seconds);
+        self.line = self.prior.plus(self.recent).line();
     }
 
     /// What one batch probably takes; nothing as long as none is known.
     pub fn batch(&self, rows: usize) -> Duration {
-        let (a, b) = self.prior.plus(self.recent).line();
+        let (a, b) = self.line;
         Duration::try_from_secs_f64(a + b * rows as f64).unwrap_or(Duration::MAX)
     }
 

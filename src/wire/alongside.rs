@@ -27,12 +27,12 @@ impl Request<'_> {
     ) -> Result<Option<Vec<f32>>, WireError> {
         let starts = self.episode_starts(rows)?;
         let Some(form) = form else {
-            return match self.state {
+            return match self.state() {
                 Some(_) => Err(without("state", "this policy is not recurrent")),
                 None => Ok(None),
             };
         };
-        let mut values = match &self.state {
+        let mut values = match self.state() {
             Some(node) => form.read(&read_bytes(node)?, rows)?,
             None => vec![0.0; rows * form.size],
         };
@@ -40,6 +40,10 @@ impl Request<'_> {
             values[row * form.size..(row + 1) * form.size].fill(0.0);
         }
         Ok(Some(values))
+    }
+
+    fn state(&self) -> Option<&Node<'_>> {
+        self.alongside.as_ref()?.state.as_ref()
     }
 
     /// The action mask, `size` bytes of 0 or 1 for each row, if one came.
@@ -52,11 +56,12 @@ impl Request<'_> {
         size: Option<usize>,
         rows: &Rows<&[u8]>,
     ) -> Result<Option<Vec<u8>>, WireError> {
-        let Some(node) = self.mask.take() else { return Ok(None) };
+        let mask = self.alongside.as_mut().and_then(|alongside| alongside.mask.take());
+        let Some(node) = mask else { return Ok(None) };
         let size = size.ok_or_else(|| without("mask", "this policy takes no action masks"))?;
         let tensor = Tensor::from_node(node, "mask")?;
         let expected = if rows.single { vec![size] } else { vec![rows.count, size] };
-        if tensor.shape != expected {
+        if tensor.shape[..] != expected {
             return Err(WireError::new(Code::InvalidShape, "the mask has another shape")
                 .field("mask")
                 .expected(format!("{expected:?}"))
@@ -77,7 +82,7 @@ impl Request<'_> {
 
     /// One for each of `rows` rows; none at all if nothing was said.
     fn episode_starts(&self, rows: usize) -> Result<Vec<bool>, WireError> {
-        let starts: Vec<f64> = match &self.episode_start {
+        let starts: Vec<f64> = match self.alongside.as_ref().and_then(|alongside| alongside.episode_start.as_ref()) {
             None => return Ok(vec![]),
             Some(Node::Bytes(bytes)) => bytes.iter().map(|byte| f64::from(*byte)).collect(),
             Some(Node::Array(Array { shape, values, .. })) if shape.len() == 1 => values.clone(),

@@ -11,6 +11,7 @@ pub mod error;
 pub mod headers;
 pub mod health;
 pub mod named;
+mod native;
 pub mod node;
 pub mod numbers;
 pub mod observations;

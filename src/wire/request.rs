@@ -3,7 +3,7 @@
 use super::{
     encoding::Encoding,
     error::{Code, WireError},
-    named,
+    named, native,
     node::{Key, Map, Node},
     rows::Rows,
     scalar::Scalar,
@@ -12,20 +12,26 @@ use super::{
 };
 
 /// A request's body, read but not yet held against a model.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Request<'a> {
     pub input: Input<'a>,
     pub deterministic: bool,
     pub seed: Option<u64>,
     pub wants: Wants,
     pub id: Option<Scalar>,
-    pub(super) state: Option<Node<'a>>,
-    pub(super) mask: Option<Node<'a>>,
-    pub(super) episode_start: Option<Node<'a>>,
+    pub(super) alongside: Option<Box<Alongside<'a>>>,
+}
+
+/// What may come with the observations, and mostly doesn't.
+#[derive(Debug, PartialEq)]
+pub(super) struct Alongside<'a> {
+    pub state: Option<Node<'a>>,
+    pub mask: Option<Node<'a>>,
+    pub episode_start: Option<Node<'a>>,
 }
 
 /// The observations, by position or by name.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Input<'a> {
     Tensor(Tensor<'a>),
     /// Names to tensors, for a Dict space.
@@ -85,6 +91,17 @@ impl Wants {
     }
 }
 
+impl<'a> Alongside<'a> {
+    fn new(
+        state: Option<Node<'a>>,
+        mask: Option<Node<'a>>,
+        episode_start: Option<Node<'a>>,
+    ) -> Option<Box<Self>> {
+        let some = state.is_some() || mask.is_some() || episode_start.is_some();
+        some.then(|| Box::new(Self { state, mask, episode_start }))
+    }
+}
+
 impl<'a> Request<'a> {
     /// Reads a body. What the model must have is asked in [`Request::rows`].
     ///
@@ -92,11 +109,21 @@ impl<'a> Request<'a> {
     /// `malformed`, `invalid_dtype`, `invalid_shape`, or `unsupported` for an unknown want. The
     /// `id` is found wherever the body can be read at all.
     pub fn read(body: &'a [u8]) -> Result<Self, Box<Rejection>> {
+        native::read(body).map_or_else(|| Self::read_any(body), Ok)
+    }
+
+    /// The observations alone.
+    pub(super) fn of(input: Input<'a>) -> Self {
+        let wants = Wants::default();
+        Self { input, deterministic: false, seed: None, wants, id: None, alongside: None }
+    }
+
+    pub(super) fn read_any(body: &'a [u8]) -> Result<Self, Box<Rejection>> {
         let without_id = |error| Box::new(Rejection { error, id: None });
         let map = Encoding::of(body).read(body, &Fields::KEYS).map_err(without_id)?;
         let fields = Fields::sort(map);
         let id = match fields.id.as_ref().map(Scalar::from_node) {
-            Some(None) => return Err(without_id(wrong_type("id", "a scalar", &fields.id))),
+            Some(None) => return Err(without_id(wrong_type("id", "a scalar", fields.id.as_ref()))),
             known => known.flatten(),
         };
         Self::from_fields(fields, id.clone()).map_err(|error| Box::new(Rejection { error, id }))
@@ -109,9 +136,7 @@ impl<'a> Request<'a> {
             seed: read_seed(fields.seed)?,
             wants: read_wants(fields.want)?,
             id,
-            state: fields.state,
-            mask: fields.mask,
-            episode_start: fields.episode_start,
+            alongside: Alongside::new(fields.state, fields.mask, fields.episode_start),
         })
     }
 
@@ -226,7 +251,7 @@ fn read_bool(node: Option<Node<'_>>) -> Result<bool, WireError> {
     match node {
         None => Ok(false),
         Some(Node::Bool(value)) => Ok(value),
-        other => Err(wrong_type("deterministic", "a bool", &other)),
+        other => Err(wrong_type("deterministic", "a bool", other.as_ref())),
     }
 }
 
@@ -235,7 +260,7 @@ fn read_seed(node: Option<Node<'_>>) -> Result<Option<u64>, WireError> {
         None => Ok(None),
         Some(Node::Int(value)) if value >= 0 => Ok(Some(value.unsigned_abs())),
         Some(Node::UInt(value)) => Ok(Some(value)),
-        other => Err(wrong_type("seed", "an integer from 0 to 2^64 - 1", &other)),
+        other => Err(wrong_type("seed", "an integer from 0 to 2^64 - 1", other.as_ref())),
     }
 }
 
@@ -245,11 +270,11 @@ fn read_wants(node: Option<Node<'_>>) -> Result<Wants, WireError> {
         None => return Ok(wants),
         Some(Node::Array(array)) if array.shape == [0] => return Ok(wants),
         Some(Node::List(items)) => items,
-        other => return Err(wrong_type("want", "a list of names", &other)),
+        other => return Err(wrong_type("want", "a list of names", other.as_ref())),
     };
     for (i, item) in items.into_iter().enumerate() {
         let Node::Text(name) = &item else {
-            return Err(wrong_type(&format!("want[{i}]"), "a name", &Some(item)));
+            return Err(wrong_type(&format!("want[{i}]"), "a name", Some(&item)));
         };
         if !wants.add(name) {
             return Err(WireError::new(Code::Unsupported, "the reply has no such field")
@@ -261,7 +286,7 @@ fn read_wants(node: Option<Node<'_>>) -> Result<Wants, WireError> {
     Ok(wants)
 }
 
-pub(super) fn wrong_type(field: &str, expected: &str, got: &Option<Node<'_>>) -> WireError {
+pub(super) fn wrong_type(field: &str, expected: &str, got: Option<&Node<'_>>) -> WireError {
     let error = WireError::new(Code::Malformed, "wrong type").field(field).expected(expected);
     match got {
         Some(node) => error.got(node.kind()),

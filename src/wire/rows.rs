@@ -175,7 +175,7 @@ impl Layout {
     /// As Stable-Baselines3's `predict`: the space's own shape is one observation, one more leading
     /// axis is rows; images may also have their channels last.
     fn of(got: &[usize], space: &Space, field: &str) -> Result<Self, WireError> {
-        let shape = space.shape();
+        let shape = space.axes();
         let fits = |shape: &[usize]| match got {
             _ if got == shape => Some((1, true)),
             [rows, inner @ ..] if inner == shape => Some((*rows, false)),

@@ -1,5 +1,7 @@
 //! Observation and action spaces, after Gymnasium's.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::dtype::DType;
@@ -66,11 +68,16 @@ impl Bound {
 impl Space {
     /// The shape of one observation or action.
     pub fn shape(&self) -> Vec<usize> {
+        self.axes().into_owned()
+    }
+
+    /// The same, not copied if it need not be.
+    pub(super) fn axes(&self) -> Cow<'_, [usize]> {
         match self {
-            Space::Box { shape, .. } | Space::MultiBinary { shape } => shape.clone(),
+            Space::Box { shape, .. } | Space::MultiBinary { shape } => Cow::Borrowed(shape),
             // A dict has none of its own.
-            Space::Discrete { .. } | Space::Dict { .. } => vec![],
-            Space::MultiDiscrete { nvec } => vec![nvec.len()],
+            Space::Discrete { .. } | Space::Dict { .. } => Cow::Borrowed(&[]),
+            Space::MultiDiscrete { nvec } => Cow::Owned(vec![nvec.len()]),
         }
     }
 
@@ -80,7 +87,7 @@ impl Space {
             Space::Dict { spaces } => {
                 spaces.iter().fold(0, |sum, (_, space)| sum.saturating_add(space.size()))
             }
-            space => space.shape().into_iter().fold(1, usize::saturating_mul),
+            space => space.axes().iter().copied().fold(1, usize::saturating_mul),
         }
     }
 

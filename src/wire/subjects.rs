@@ -42,8 +42,9 @@ pub fn metrics(prefix: &str, model: &str, worker: &str) -> String {
 /// Whether a reply may go to `inbox`, which a request on `own` names: a wildcard, a system subject
 /// or our own would do harm.
 pub fn is_inbox(inbox: &str, own: &str) -> bool {
-    let odd = inbox.starts_with('$') || inbox.split('.').any(|token| token == "*" || token == ">");
-    !odd && inbox != own
+    let wild = inbox.bytes().any(|byte| byte == b'*' || byte == b'>')
+        && inbox.split('.').any(|token| token == "*" || token == ">");
+    !wild && !inbox.starts_with('$') && inbox != own
 }
 
 /// Whether `name` can be one token of a subject, and a queue group.

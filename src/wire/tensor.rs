@@ -6,6 +6,7 @@ use super::{
     dtype::DType,
     error::{Code, WireError},
     node::{Array, Key, Kind, Node},
+    view::Shape,
 };
 
 /// As in numpy; and an error that repeats a shape stays short.
@@ -14,7 +15,7 @@ const MAX_AXES: usize = 64;
 /// A tensor of a request, in C order, its bytes still where the message has them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor<'a> {
-    pub shape: Vec<usize>,
+    pub shape: Shape,
     data: Data<'a>,
 }
 
@@ -39,7 +40,13 @@ impl<'a> Tensor<'a> {
 
     /// Numbers in C order, as many as the shape says.
     pub fn from_numbers(shape: Vec<usize>, values: Vec<f64>, kind: Kind) -> Self {
-        Self { shape, data: Data::Numbers(values, kind) }
+        Self { shape: shape.into(), data: Data::Numbers(values, kind) }
+    }
+
+    /// The native form; `None` if there are not as many bytes as the shape says.
+    pub fn native(dtype: DType, shape: Shape, data: Cow<'a, [u8]>) -> Option<Self> {
+        let wanted = byte_count(dtype, &shape)?;
+        (wanted == data.len()).then_some(Self { shape, data: Data::Bytes(dtype, data) })
     }
 
     /// Reads any of the four forms. `field` is how errors name the place.
@@ -50,7 +57,7 @@ impl<'a> Tensor<'a> {
     pub fn from_node(node: Node<'a>, field: &str) -> Result<Self, WireError> {
         match node.into_array() {
             Ok(Array { shape, values, kind }) => {
-                Ok(Self { shape, data: Data::Numbers(values, kind) })
+                Ok(Self { shape: shape.into(), data: Data::Numbers(values, kind) })
             }
             Err(Node::Map(map)) if Self::is_form(&map) => Self::from_map(map, field),
             Err(Node::List(items)) if items.iter().all(is_numeric) => {
@@ -187,7 +194,7 @@ impl<'a> MapParts<'a> {
         let shape = self.shape.unwrap_or_default();
         let dtype = DType::parse(&dtype).ok_or_else(|| unknown_dtype(&dtype, field))?;
         check_length(dtype, &shape, data.len(), field)?;
-        Ok(Tensor { shape, data: Data::Bytes(dtype, data) })
+        Ok(Tensor { shape: shape.into(), data: Data::Bytes(dtype, data) })
     }
 }
 
@@ -200,7 +207,7 @@ fn unknown_dtype(name: &str, field: &str) -> WireError {
 }
 
 fn check_length(dtype: DType, shape: &[usize], got: usize, field: &str) -> Result<(), WireError> {
-    let wanted = shape.iter().try_fold(dtype.size(), |bytes, size| bytes.checked_mul(*size));
+    let wanted = byte_count(dtype, shape);
     if wanted == Some(got) {
         return Ok(());
     }
@@ -210,6 +217,11 @@ fn check_length(dtype: DType, shape: &[usize], got: usize, field: &str) -> Resul
         .field(format!("{field}.data"))
         .expected(format!("{bytes} for {} of shape {shape:?}", dtype.name()))
         .got(format!("{got} bytes")))
+}
+
+/// `None`: more than there are addresses.
+fn byte_count(dtype: DType, shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(dtype.size(), |bytes, size| bytes.checked_mul(*size))
 }
 
 fn elements<const N: usize, T>(
@@ -301,7 +313,7 @@ mod tests {
     #[test]
     fn nested_lists_are_tensors() {
         let tensor = tensor_of("[[1, 2], [3, 4], [5, 6]]").unwrap();
-        assert_eq!(tensor.shape, [3, 2]);
+        assert_eq!(tensor.shape[..], [3, 2]);
         assert_eq!(tensor.to_f32(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     }
 

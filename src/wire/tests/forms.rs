@@ -36,7 +36,7 @@ proptest! {
         let written = Encoding::MessagePack.write(&sent).unwrap();
         let read = tensor(&written);
         let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-        prop_assert_eq!((&read.shape, bits(&read.to_f32())), (&shape, bits(&floats)));
+        prop_assert_eq!((&read.shape[..], bits(&read.to_f32())), (&shape[..], bits(&floats)));
         let sent = TensorView::new(&shape[..], Values::I8(&integers));
         let written = Encoding::MessagePack.write(&sent).unwrap();
         let read: Vec<_> = tensor(&written).to_f64().iter().map(|x| *x as i64).collect();
