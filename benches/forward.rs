@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, hint::black_box, path::Path, str::FromStr};
 use carla_rl::{
     artifact::Artifact,
     policy::{
-        Input, Mode, NeuralPolicy, Policy, PolicySpec, Weights,
+        Input, Mode, NeuralPolicy, Output, Policy, PolicySpec, Weights,
         device::{Device, Precision},
         spec::{
             Activation, Convolution, Features, Head, IMAGE, ImageNetwork, Lstm, NetworkSpec,
@@ -111,7 +111,11 @@ fn forward(criterion: &mut Criterion, name: &str, policy: &mut NeuralPolicy) {
         let input = input(policy.spec(), rows);
         group.throughput(Throughput::Elements(rows as u64));
         group.bench_with_input(BenchmarkId::from_parameter(rows), &input, |bencher, input| {
-            bencher.iter(|| policy.forward(black_box(input)).expect("the forward pass succeeds"));
+            let mut output = Output::default();
+            bencher.iter(|| {
+                let done = policy.forward(black_box(input), &mut output);
+                done.expect("the forward pass succeeds");
+            });
         });
     }
     group.finish();
@@ -151,8 +155,7 @@ impl WithSimd for Chains {
     fn with_simd<S: Simd>(self, simd: S) -> (u64, f32) {
         const CHAINS: usize = 12;
         let mut sums = [simd.splat_f32s(1.0); CHAINS];
-        let (factor, term) =
-            (simd.splat_f32s(black_box(0.999)), simd.splat_f32s(black_box(0.001)));
+        let (factor, term) = (simd.splat_f32s(black_box(0.999)), simd.splat_f32s(black_box(0.001)));
         for _ in 0..self.steps {
             for sum in &mut sums {
                 *sum = simd.mul_add_e_f32s(*sum, factor, term);

@@ -116,9 +116,10 @@ fn warm_up(policy: &mut dyn Policy, max_rows: usize) -> candle_core::Result<(Dur
     for rows in batch::sizes(max_rows) {
         let input = zeros(policy.spec(), rows);
         let mut took = Duration::ZERO;
+        let mut output = Output::default();
         for _ in 0..2 {
             let began = Instant::now();
-            policy.forward(&input)?;
+            policy.forward(&input, &mut output)?;
             took = began.elapsed();
             slowest = slowest.max(took);
         }
@@ -152,10 +153,11 @@ fn compute_all(
         let started = queue.now();
         let input = assemble(&batch, policy.spec());
         let assembled = queue.now();
-        let result = catch_unwind(AssertUnwindSafe(|| policy.forward(&input)));
+        let mut output = Output::default();
+        let result = catch_unwind(AssertUnwindSafe(|| policy.forward(&input, &mut output)));
         let panicked = result.is_err();
         let output = match result {
-            Ok(output) => output.map_err(|error| message(&error)),
+            Ok(computed) => computed.map(|()| output).map_err(|error| message(&error)),
             // What the policy left behind can't be trusted: this thread computes no more.
             Err(_) => Err("the policy panicked".into()),
         };
