@@ -80,8 +80,9 @@ impl Golden {
     /// An output is further off than the precision allows, or the device fails.
     pub fn compare(&self, policy: &mut dyn Policy, precision: Precision) -> Result<Deviation> {
         let (observations, states) = (self.observations.clone(), self.states.clone());
-        let output =
-            policy.forward(&deterministic(observations, states, self.rows, policy.spec()))?;
+        let input = deterministic(observations, states, self.rows, policy.spec());
+        let mut output = Output::default();
+        policy.forward(&input, &mut output)?;
         let mut deviation =
             Deviation { rows: self.rows, worst: 0.0, tolerance: precision.tolerance() };
         deviation.add("head", &self.head, &head_of(&output))?;
@@ -107,7 +108,8 @@ impl Golden {
         let rows = observations.len() / size;
         let states = spec.state_size().map(|size| some_states(rows * size));
         let input = deterministic(observations, states, rows, &spec);
-        let output = policy.forward(&input)?;
+        let mut output = Output::default();
+        policy.forward(&input, &mut output)?;
         let mut tensors = HashMap::from([
             ("observations".to_string(), matrix(&input.observations, rows)?),
             ("head".to_string(), matrix(&Observations::F32(head_of(&output)), rows)?),

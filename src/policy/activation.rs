@@ -1,13 +1,20 @@
 //! What follows a layer, element by element: as PyTorch has it, with its default parameters.
 //!
-//! Twice: in scalar form for the CPU, where it is applied to a layer's result in place, and as
-//! operations of candle for other devices. NaN stays NaN in all of them: candle's own `relu`, and
+//! Twice: for the CPU, where it is applied to a layer's result in place, and as operations of candle
+//! for other devices. NaN stays NaN in all of them: candle's own `relu`, and
 //! on a GPU its `maximum` too, would make 0 of it, and an overflow inside the network would come
 //! out as a plausible action.
 
 use candle_core::{Result, Tensor, cpu::erf::erf_f32};
 
-use super::{spec::Activation, squash};
+use pulp::Simd;
+
+use super::{
+    curve::{Bent, Positive, over},
+    exponential::{Elu, Mish, Silu},
+    spec::Activation,
+    squash::{Logistic, Tanh},
+};
 
 /// PyTorch's constants of SELU (Klambauer et al. 2017).
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
@@ -16,15 +23,30 @@ const SOFTPLUS_THRESHOLD: f32 = 20.0;
 const SHRINK: f32 = 0.5;
 
 impl Activation {
-    /// Of all elements, on the CPU. What is used most has a loop of its own.
-    pub fn apply(self, values: &mut [f32]) {
+    /// Of all elements, on the CPU. What is used most is computed for vectors of them.
+    #[inline(always)]
+    pub fn apply<S: Simd>(self, simd: S, values: &mut [f32]) {
         match self {
             Activation::Identity => {}
-            Activation::Tanh => squash::tanh(values),
-            Activation::Sigmoid => squash::logistic(values),
-            Activation::Relu => values.iter_mut().for_each(|x| *x = above(*x, 0.0)),
-            other => values.iter_mut().for_each(|x| *x = other.of(*x)),
+            Activation::Tanh => over(simd, Tanh, values),
+            Activation::Sigmoid => over(simd, Logistic, values),
+            Activation::Relu => over(simd, Positive, values),
+            Activation::LeakyRelu => over(simd, Bent { slope: 0.01 }, values),
+            Activation::Elu | Activation::Celu => {
+                over(simd, Elu { alpha: 1.0, scale: 1.0 }, values)
+            }
+            Activation::Selu => {
+                let (alpha, scale) = (SELU_ALPHA as f32, SELU_SCALE as f32);
+                over(simd, Elu { alpha, scale }, values);
+            }
+            Activation::Silu => over(simd, Silu, values),
+            Activation::Mish => over(simd, Mish, values),
+            other => other.of_each(values),
         }
+    }
+
+    fn of_each(self, values: &mut [f32]) {
+        values.iter_mut().for_each(|x| *x = self.of(*x));
     }
 
     /// Of one element, on the CPU.
@@ -128,6 +150,18 @@ fn softplus_of(x: &Tensor) -> Result<Tensor> {
 mod tests {
     use super::*;
     use candle_core::Device;
+    use pulp::{Arch, WithSimd};
+
+    struct Apply<'a>(Activation, &'a mut [f32]);
+
+    impl WithSimd for Apply<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            self.0.apply(simd, self.1);
+        }
+    }
 
     #[test]
     fn all_forms_agree_and_keep_nan() {
@@ -136,7 +170,7 @@ mod tests {
         for activation in ALL {
             let there: Vec<f32> = activation.forward(&tensor).unwrap().to_vec1().unwrap();
             let mut together = x.clone();
-            activation.apply(&mut together);
+            Arch::new().dispatch(Apply(activation, &mut together));
             for ((x, here), there) in x.iter().zip(together).zip(there) {
                 for here in [here, activation.of(*x)] {
                     let near = (here - there).abs() <= 2e-6 * (1.0 + there.abs());

@@ -1,18 +1,27 @@
 //! Fully connected layers on top of each other.
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
 use super::{
-    batch_renorm::BatchRenorm, device::Place, linear::Linear, spec::Activation, weights::Weights,
+    batch_renorm::BatchRenorm,
+    device::Place,
+    linear::Linear,
+    matrix::{Buffers, Matrix},
+    spec::Activation,
+    weights::Weights,
 };
 
 /// Hidden layers, each followed by the activation.
 pub struct Hidden {
-    layers: Vec<Linear>,
-    /// Before each layer, and one behind the last; or none at all.
-    norms: Vec<BatchRenorm>,
+    steps: Vec<Step>,
     activation: Activation,
     width: usize,
+}
+
+enum Step {
+    Linear(Linear),
+    /// Before each layer, and behind the last one.
+    Norm(BatchRenorm),
 }
 
 /// Hidden layers, and a last layer without an activation.
@@ -34,20 +43,20 @@ impl Hidden {
         place: &Place,
     ) -> Result<Self> {
         let mut width = inputs;
-        let (mut layers, mut norms) = (Vec::new(), Vec::new());
-        let mut norm = |weights: &mut Weights, i: usize, width: usize| -> Result<()> {
-            let Some(epsilon) = batch_renorm else { return Ok(()) };
+        let mut steps = Vec::new();
+        let norm = |weights: &mut Weights, i: usize, width: usize| {
             let name = format!("{name}_norm.{i}");
-            norms.push(BatchRenorm::load(weights, &name, width, epsilon, place)?);
-            Ok(())
+            let load = |epsilon| BatchRenorm::load(weights, &name, width, epsilon, place);
+            batch_renorm.map(load).transpose()
         };
         for (i, outputs) in widths.iter().enumerate() {
-            norm(weights, i, width)?;
-            layers.push(Linear::load(weights, &format!("{name}.{i}"), (width, *outputs), place)?);
+            steps.extend(norm(weights, i, width)?.map(Step::Norm));
+            let name = format!("{name}.{i}");
+            steps.push(Step::Linear(Linear::load(weights, &name, (width, *outputs), place)?));
             width = *outputs;
         }
-        norm(weights, widths.len(), width)?;
-        Ok(Self { layers, norms, activation, width })
+        steps.extend(norm(weights, widths.len(), width)?.map(Step::Norm));
+        Ok(Self { steps, activation, width })
     }
 
     /// Columns of what it gives.
@@ -55,20 +64,28 @@ impl Hidden {
         self.width
     }
 
-    /// From (rows, inputs) to (rows, width).
+    /// From (rows, inputs) to (rows, width). `None`: there are no layers, and it is `x` itself.
     ///
     /// # Errors
     /// What the device reports.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut x = x.clone();
-        for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&self.renorm(i, x)?, self.activation)?;
+    pub fn forward(&self, x: &Matrix, buffers: &mut Buffers) -> Result<Option<Matrix>> {
+        let mut last: Option<Matrix> = None;
+        for step in &self.steps {
+            let next = step.forward(last.as_ref().unwrap_or(x), self.activation, buffers)?;
+            if let Some(last) = last.replace(next) {
+                buffers.give(last);
+            }
         }
-        self.renorm(self.layers.len(), x)
+        Ok(last)
     }
+}
 
-    fn renorm(&self, i: usize, x: Tensor) -> Result<Tensor> {
-        self.norms.get(i).map_or(Ok(x.clone()), |norm| norm.forward(&x))
+impl Step {
+    fn forward(&self, x: &Matrix, activation: Activation, buffers: &mut Buffers) -> Result<Matrix> {
+        match self {
+            Step::Linear(layer) => layer.forward(x, activation, buffers),
+            Step::Norm(norm) => norm.forward(x, buffers),
+        }
     }
 }
 
@@ -93,12 +110,14 @@ impl Branch {
     }
 
     /// What goes into the last layer, (rows, width), and what comes out of it, (rows, outputs).
+    /// `None`: what goes in is `x` itself.
     ///
     /// # Errors
     /// What the device reports.
-    pub fn forward(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
-        let latent = self.hidden.forward(x)?;
-        let outputs = self.last.forward(&latent, Activation::Identity)?;
+    pub fn forward(&self, x: &Matrix, buffers: &mut Buffers) -> Result<(Option<Matrix>, Matrix)> {
+        let latent = self.hidden.forward(x, buffers)?;
+        let into_last = latent.as_ref().unwrap_or(x);
+        let outputs = self.last.forward(into_last, Activation::Identity, buffers)?;
         Ok((latent, outputs))
     }
 }

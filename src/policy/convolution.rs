@@ -3,11 +3,15 @@
 //! On the CPU with the channels last: what a window shows of one line of the image then lies side by
 //! side, so a convolution is a product whose rows are windows, and nothing is copied for it.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use std::ops::Range;
+
+use candle_core::{Result, Tensor, bail};
 
 use super::{
     device::{Place, Precision},
-    linear::{Linear, contiguous},
+    epilogue::Epilogue,
+    linear::Linear,
+    matrix::{Buffers, Host, Matrix},
     product::{Packed, Rows},
     spec::{Activation, Convolution, ImageNetwork},
     weights::Weights,
@@ -19,7 +23,8 @@ pub struct ImageLayers {
     convolutions: Vec<Conv>,
     flat: usize,
     last: Linear,
-    channels_last: bool,
+    /// Whether images have their channels last, and go through the convolutions one by one.
+    on_host: bool,
 }
 
 /// One convolution over images of a fixed size.
@@ -29,7 +34,7 @@ struct Conv {
 }
 
 enum Kernel {
-    Cpu { packed: Packed, precision: Precision },
+    Host { packed: Packed, precision: Precision },
     Device { weight: Tensor, bias: Tensor },
 }
 
@@ -65,27 +70,54 @@ impl ImageLayers {
         let flat = from.iter().product();
         let weight = weights.take(&format!("{name}.linear.weight"), &[network.width, flat])?;
         let bias = weights.take(&format!("{name}.linear.bias"), &[network.width])?;
-        let channels_last = place.is_cpu();
-        let weight = if channels_last { reorder(&weight, from)? } else { weight };
+        let on_host = place.is_cpu();
+        let weight = if on_host { reorder(&weight, from)? } else { weight };
         let last = Linear::new(&weight, &bias, place)?;
-        Ok(Self { image, convolutions, flat, last, channels_last })
+        Ok(Self { image, convolutions, flat, last, on_host })
     }
 
-    /// From (rows, channels * height * width) to (rows, width).
+    /// From images, of which `images` gives those of some of `rows` rows, to (rows, width). Each image
+    /// is (height, width, channels) on the CPU, (channels, height, width) elsewhere.
     ///
     /// # Errors
-    /// What the device reports.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let rows = x.dim(0)?;
-        let [channels, height, width] = self.image;
-        let mut x = x.reshape((rows, channels, height, width))?;
-        if self.channels_last {
-            x = x.permute((0, 2, 3, 1))?.contiguous()?;
-        }
+    /// What the device or `images` reports.
+    pub fn forward(
+        &self,
+        rows: usize,
+        mut images: impl FnMut(Range<usize>, &mut Buffers) -> Result<Matrix>,
+        buffers: &mut Buffers,
+    ) -> Result<Matrix> {
+        let flat = match self.on_host {
+            // One by one, so that an image stays in the cache from its first layer to its last.
+            true => {
+                let mut flat = buffers.take(rows, self.flat);
+                for row in 0..rows {
+                    let image = images(row..row + 1, buffers)?;
+                    let image = self.convolve(image, buffers)?;
+                    flat.row_mut(row).copy_from_slice(image.host()?.values());
+                    buffers.give(image);
+                }
+                Matrix::Host(flat)
+            }
+            false => {
+                let x = images(0..rows, buffers)?;
+                let [channels, height, width] = self.image;
+                let x = x.device()?.reshape(((), channels, height, width))?;
+                let x = self.convolve(Matrix::Device(x), buffers)?;
+                Matrix::Device(x.device()?.flatten_from(1)?)
+            }
+        };
+        let features = self.last.forward(&flat, Activation::Relu, buffers)?;
+        buffers.give(flat);
+        Ok(features)
+    }
+
+    fn convolve(&self, mut x: Matrix, buffers: &mut Buffers) -> Result<Matrix> {
         for convolution in &self.convolutions {
-            x = convolution.forward(&x)?;
+            let y = convolution.forward(&x, buffers)?;
+            buffers.give(std::mem::replace(&mut x, y));
         }
-        self.last.forward(&x.reshape((rows, self.flat))?, Activation::Relu)
+        Ok(x)
     }
 }
 
@@ -109,7 +141,7 @@ impl Conv {
             let weight = weight.permute((0, 2, 3, 1))?.contiguous()?;
             let (weight, bias) = (place.values(&weight)?, place.values(bias)?);
             let packed = Packed::of_segments(&weight, &bias, &window.segments());
-            Kernel::Cpu { packed, precision: place.precision }
+            Kernel::Host { packed, precision: place.precision }
         } else {
             let bias = place.put(bias)?.reshape((1, window.to[0], 1, 1))?;
             Kernel::Device { weight: place.put(weight)?, bias }
@@ -117,61 +149,51 @@ impl Conv {
         Ok(Self { window, kernel })
     }
 
-    /// Images have the shape (rows, height, width, channels) on the CPU, (rows, channels, height,
-    /// width) elsewhere.
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    /// On the CPU from and to (rows, height * width * channels), elsewhere (rows, channels, height,
+    /// width).
+    fn forward(&self, x: &Matrix, buffers: &mut Buffers) -> Result<Matrix> {
         match &self.kernel {
-            Kernel::Cpu { packed, precision } => {
-                x.apply_op1_no_bwd(&Convolve { window: self.window, packed, precision: *precision })
+            Kernel::Host { packed, precision } => {
+                let (x, size) = (x.host()?, self.window.image_size());
+                if x.columns() != size {
+                    bail!("a convolution of images of {size} was given {}", x.columns());
+                }
+                let epilogue = Epilogue { precision: *precision, activation: Activation::Relu };
+                let mut y = buffers.take(x.rows(), self.window.to.iter().product());
+                match self.window.convolution.padding {
+                    0 => self.window.multiply(packed, x, epilogue, &mut y),
+                    _ => {
+                        let padded = self.window.pad(x, buffers);
+                        self.window.multiply(packed, &padded, epilogue, &mut y);
+                        buffers.give_host(padded);
+                    }
+                }
+                Ok(Matrix::Host(y))
             }
             Kernel::Device { weight, bias } => {
                 let Convolution { padding, stride, .. } = self.window.convolution;
-                let x = x.conv2d(weight, padding, stride, 1, 1)?.broadcast_add(bias)?;
-                Activation::Relu.forward(&x)
+                let y = x.device()?.conv2d(weight, padding, stride, 1, 1)?;
+                Activation::Relu.forward(&y.broadcast_add(bias)?).map(Matrix::Device)
             }
         }
-    }
-}
-
-/// A convolution as a product: each pixel of the result is a row, what its window shows the inputs.
-struct Convolve<'a> {
-    window: Window,
-    packed: &'a Packed,
-    precision: Precision,
-}
-
-impl CustomOp1 for Convolve<'_> {
-    fn name(&self) -> &'static str {
-        "convolution"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let images = contiguous(storage, layout)?;
-        let rows = layout.shape().dim(0)?;
-        let [channels, height, width] = self.window.to;
-        let mut y = vec![0.0; rows * height * width * channels];
-        match self.window.convolution.padding {
-            0 => self.multiply(images, &mut y),
-            padding => self.multiply(&pad(images, self.window.from, padding), &mut y),
-        }
-        self.precision.round_all(&mut y);
-        Activation::Relu.apply(&mut y);
-        Ok((CpuStorage::F32(y), (rows, height, width, channels).into()))
-    }
-}
-
-impl Convolve<'_> {
-    /// The windows of all images, which have their border.
-    fn multiply(&self, images: &[f32], y: &mut [f32]) {
-        let (window, [_, height, width]) = (self.window, self.window.to);
-        let (size, area) = (window.size(), height * width);
-        let start = |row: usize| row / area * size + window.corner(row % area);
-        let count = y.len() / self.packed.outputs();
-        self.packed.multiply(&Rows { values: images, count, start }, y);
     }
 }
 
 impl Window {
+    /// The convolution of images that have their border, as a product: each pixel of the result is a
+    /// row, what its window shows the inputs.
+    fn multiply(&self, packed: &Packed, images: &Host, epilogue: Epilogue, y: &mut Host) {
+        let (area, size) = (self.to[1] * self.to[2], images.columns());
+        let start = |row: usize| row / area * size + self.corner(row % area);
+        let rows = Rows { values: images.values(), count: images.rows() * area, start };
+        packed.multiply(&rows, epilogue, y.values_mut());
+    }
+
+    /// Elements of the image without a border.
+    fn image_size(&self) -> usize {
+        self.from.iter().product()
+    }
+
     /// Elements of a line of the image with its border.
     fn line(&self) -> usize {
         let [channels, _, width] = self.from;
@@ -194,19 +216,21 @@ impl Window {
         let kernel = self.convolution.kernel;
         (0..kernel).map(|y| (y * self.line(), kernel * self.from[0])).collect()
     }
-}
 
-/// The images with a border of zeros.
-fn pad(images: &[f32], [channels, height, width]: [usize; 3], padding: usize) -> Vec<f32> {
-    let (high, wide) = (height + 2 * padding, width + 2 * padding);
-    let lines = images.chunks_exact(width * channels);
-    let mut padded = vec![0.0; lines.len() / height * high * wide * channels];
-    for (line, values) in lines.enumerate() {
-        let (image, y) = (line / height, line % height);
-        let at = ((image * high + y + padding) * wide + padding) * channels;
-        padded[at..at + values.len()].copy_from_slice(values);
+    /// The images with a border of zeros.
+    fn pad(&self, images: &Host, buffers: &mut Buffers) -> Host {
+        let ([channels, _, width], padding) = (self.from, self.convolution.padding);
+        let mut padded = buffers.take(images.rows(), self.size());
+        padded.values_mut().fill(0.0);
+        for row in 0..images.rows() {
+            let lines = images.row(row).chunks_exact(width * channels);
+            let below = padded.row_mut(row)[padding * self.line()..].chunks_exact_mut(self.line());
+            for (line, padded) in lines.zip(below) {
+                padded[padding * channels..][..line.len()].copy_from_slice(line);
+            }
+        }
+        padded
     }
-    padded
 }
 
 #[cfg(test)]
@@ -235,11 +259,14 @@ mod tests {
             let bias = bias.reshape((1, channels, 1, 1)).unwrap();
             let device = Conv { window, kernel: Kernel::Device { weight, bias } };
             let x = wave(900, &[3, image[0], image[1], image[2]]);
-            let channels_last = x.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap();
-            let got = cpu.forward(&channels_last).unwrap().permute((0, 3, 1, 2)).unwrap();
-            let expected = device.forward(&x).unwrap();
-            assert_eq!(got.dims(), expected.dims());
-            for (got, expected) in flat(&got).iter().zip(flat(&expected)) {
+            let mut buffers = Buffers::default();
+            let mut host = buffers.take(3, image.iter().product());
+            host.values_mut().copy_from_slice(&flat(&x.permute((0, 2, 3, 1)).unwrap()));
+            let got = cpu.forward(&Matrix::Host(host), &mut buffers).unwrap();
+            let expected = device.forward(&Matrix::Device(x), &mut buffers).unwrap();
+            let expected = expected.device().unwrap().permute((0, 2, 3, 1)).unwrap();
+            assert_eq!(got.host().unwrap().values().len(), expected.elem_count());
+            for (got, expected) in got.host().unwrap().values().iter().zip(flat(&expected)) {
                 assert!((got - expected).abs() <= 2e-5, "{convolution:?}: {got} {expected}");
             }
         }

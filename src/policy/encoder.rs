@@ -1,9 +1,16 @@
 //! From observations to what the network is given: normalised, divided by 255, or one-hot, as
 //! Stable-Baselines3 does (`VecNormalize`, then `preprocess_obs`).
 
+use std::ops::Range;
+
 use candle_core::Result;
 
-use super::{PolicySpec, normalizer::Normalizer, spec::Normalize, weights::Weights};
+use super::{
+    PolicySpec,
+    normalizer::Normalizer,
+    spec::{IMAGE, Normalize},
+    weights::Weights,
+};
 use crate::wire::{Observations, Space};
 
 /// The pieces of an observation: one, or the spaces of a dict in their order.
@@ -18,6 +25,17 @@ struct Piece {
     start: usize,
     size: usize,
     form: Form,
+    order: Order,
+}
+
+/// In which order a piece's elements go into the network.
+enum Order {
+    AsTheyAre,
+    /// Of an image whose planes (channels) have so many elements: pixel by pixel.
+    ChannelsLast {
+        channels: usize,
+        plane: usize,
+    },
 }
 
 enum Form {
@@ -34,11 +52,12 @@ enum Form {
 }
 
 impl Encoder {
-    /// Takes the statistics of the normalisation.
+    /// Takes the statistics of the normalisation. With `channels_last`, images that go through
+    /// convolutions become (height, width, channels).
     ///
     /// # Errors
     /// A tensor is missing, of another shape, or not finite.
-    pub fn load(spec: &PolicySpec, weights: &mut Weights) -> Result<Self> {
+    pub fn load(spec: &PolicySpec, weights: &mut Weights, channels_last: bool) -> Result<Self> {
         let mut pieces: Vec<Piece> = Vec::new();
         for (key, space) in spec.observation_space.pieces() {
             let start = pieces.last().map_or(0, |last| last.start + last.size);
@@ -48,7 +67,14 @@ impl Encoder {
                 }
                 None => Form::of(space, spec.network.features.scale_images),
             };
-            pieces.push(Piece { start, size: space.size(), form });
+            let convolved = spec.network.features.images.contains_key(key.unwrap_or(IMAGE));
+            let order = match space.shape()[..] {
+                [channels, height, width] if convolved && channels_last => {
+                    Order::ChannelsLast { channels, plane: height * width }
+                }
+                _ => Order::AsTheyAre,
+            };
+            pieces.push(Piece { start, size: space.size(), form, order });
         }
         Ok(Self { row: spec.observation_space.size(), pieces })
     }
@@ -58,9 +84,34 @@ impl Encoder {
         self.pieces.iter().map(Piece::width).collect()
     }
 
-    /// Each piece of all rows, (rows, width) in C order.
-    pub fn encode(&self, observations: &Observations) -> Vec<Vec<f32>> {
-        self.pieces.iter().map(|piece| piece.encode(observations, self.row)).collect()
+    /// Columns of the piece.
+    pub fn width(&self, piece: usize) -> usize {
+        self.pieces[piece].width()
+    }
+
+    /// The piece of these rows, (rows, width) in C order, into `encoded`, which has that size.
+    pub fn encode(
+        &self,
+        piece: usize,
+        observations: &Observations,
+        rows: Range<usize>,
+        encoded: &mut [f32],
+    ) {
+        let all = rows.start * self.row..rows.end * self.row;
+        let piece = &self.pieces[piece];
+        match observations {
+            Observations::U8(values) => piece.encode_rows(&values[all], self.row, encoded),
+            Observations::F32(values) => piece.encode_rows(&values[all], self.row, encoded),
+            Observations::F64(values) => piece.encode_rows(&values[all], self.row, encoded),
+        }
+    }
+
+    /// Whether the piece may become what is no number, or one that is too large.
+    pub fn may_overflow(&self, piece: usize, observations: &Observations) -> bool {
+        match (&self.pieces[piece].form, observations) {
+            (Form::OneHot { .. }, _) | (Form::Number | Form::Pixel, Observations::U8(_)) => false,
+            _ => true,
+        }
     }
 }
 
@@ -97,42 +148,86 @@ impl Piece {
         }
     }
 
-    fn encode(&self, observations: &Observations, row: usize) -> Vec<f32> {
-        match observations {
-            Observations::U8(values) => self.encode_rows(values, row),
-            Observations::F32(values) => self.encode_rows(values, row),
-            Observations::F64(values) => self.encode_rows(values, row),
+    fn encode_rows<T: Element>(&self, values: &[T], row: usize, encoded: &mut [f32]) {
+        let rows = values.chunks_exact(row).zip(encoded.chunks_exact_mut(self.width().max(1)));
+        for (values, encoded) in rows {
+            self.encode_row(&values[self.start..self.start + self.size], encoded);
         }
     }
 
-    fn encode_rows<T: Element>(&self, values: &[T], row: usize) -> Vec<f32> {
-        let rows = values.len() / row;
-        let mut encoded = Vec::with_capacity(rows * self.width());
-        for row in values.chunks_exact(row) {
-            self.encode_row(&row[self.start..self.start + self.size], &mut encoded);
-        }
-        encoded
-    }
-
-    fn encode_row<T: Element>(&self, values: &[T], encoded: &mut Vec<f32>) {
+    fn encode_row<T: Element>(&self, values: &[T], encoded: &mut [f32]) {
         match &self.form {
-            Form::Number => encoded.extend(values.iter().map(|x| x.single())),
+            Form::Number => self.order.put(values, |_, x| x.single(), encoded),
             // A true division: a product with 1/255 rounds otherwise.
-            Form::Pixel => encoded.extend(values.iter().map(|x| x.single() / 255.0)),
-            Form::Normalized(normalizer) => encoded
-                .extend(values.iter().enumerate().map(|(at, x)| normalizer.apply(at, x.double()))),
+            Form::Pixel => self.order.put(values, |_, x| x.single() / 255.0, encoded),
+            Form::Normalized(normalizer) => {
+                self.order.put(values, |at, x| normalizer.apply(at, x.double()), encoded);
+            }
             Form::OneHot { choices, start } => {
+                encoded.fill(0.0);
+                let mut first = 0;
                 for (value, choices) in values.iter().zip(choices) {
-                    let first = encoded.len();
-                    encoded.resize(first + choices, 0.0);
                     let chosen = value.double() as i64 - start;
                     if let Ok(chosen) = usize::try_from(chosen)
                         && chosen < *choices
                     {
                         encoded[first + chosen] = 1.0;
                     }
+                    first += choices;
                 }
             }
+        }
+    }
+}
+
+impl Order {
+    /// `f` of each element and its place, in this order.
+    #[inline(always)]
+    fn put<T: Copy>(&self, values: &[T], f: impl Fn(usize, T) -> f32, encoded: &mut [f32]) {
+        match *self {
+            Order::AsTheyAre => {
+                for (at, (x, encoded)) in values.iter().zip(encoded).enumerate() {
+                    *encoded = f(at, *x);
+                }
+            }
+            // Those that there are most of have loops that the compiler makes vectors of.
+            Order::ChannelsLast { channels: 1, plane } => {
+                interleave::<1, T>(values, plane, f, encoded)
+            }
+            Order::ChannelsLast { channels: 3, plane } => {
+                interleave::<3, T>(values, plane, f, encoded)
+            }
+            Order::ChannelsLast { channels: 4, plane } => {
+                interleave::<4, T>(values, plane, f, encoded)
+            }
+            Order::ChannelsLast { channels, plane } => {
+                for (pixel, encoded) in encoded.chunks_exact_mut(channels).enumerate() {
+                    for (channel, encoded) in encoded.iter_mut().enumerate() {
+                        let at = channel * plane + pixel;
+                        *encoded = f(at, values[at]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// From `C` planes to pixels of `C` elements.
+#[inline(always)]
+fn interleave<const C: usize, T: Copy>(
+    values: &[T],
+    plane: usize,
+    f: impl Fn(usize, T) -> f32,
+    encoded: &mut [f32],
+) {
+    let mut planes: [&[T]; C] = [&[]; C];
+    for (values, to) in values.chunks_exact(plane).zip(&mut planes) {
+        *to = values;
+    }
+    let (pixels, _) = encoded.as_chunks_mut::<C>();
+    for (pixel, encoded) in pixels[..plane].iter_mut().enumerate() {
+        for channel in 0..C {
+            encoded[channel] = f(channel * plane + pixel, planes[channel][pixel]);
         }
     }
 }

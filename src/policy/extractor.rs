@@ -1,8 +1,16 @@
 //! Features of an observation: images through their networks, the rest as it is.
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
-use super::{PolicySpec, convolution::ImageLayers, device::Place, spec::IMAGE, weights::Weights};
+use super::{
+    PolicySpec,
+    convolution::ImageLayers,
+    device::Place,
+    matrix::{Buffers, Joined, Matrix},
+    source::Source,
+    spec::IMAGE,
+    weights::Weights,
+};
 use crate::wire::Space;
 
 pub struct Extractor {
@@ -39,19 +47,33 @@ impl Extractor {
         self.width
     }
 
-    /// From the encoded pieces, each (rows, its width), to (rows, width).
+    /// From the pieces of all rows to (rows, width).
     ///
     /// # Errors
     /// What the device reports.
-    pub fn forward(&self, encoded: &[Tensor]) -> Result<Tensor> {
-        let features = self.pieces.iter().zip(encoded).map(|(layers, piece)| match layers {
-            Some(layers) => layers.forward(piece),
-            None => Ok(piece.clone()),
-        });
-        let features: Vec<Tensor> = features.collect::<Result<_>>()?;
-        match &features[..] {
-            [only] => Ok(only.clone()),
-            several => Tensor::cat(several, 1),
+    pub fn forward(&self, source: &mut Source, buffers: &mut Buffers) -> Result<Matrix> {
+        let first = self.piece(0, source, buffers)?;
+        if self.pieces.len() == 1 {
+            return Ok(first);
+        }
+        let mut joined = Joined::like(&first, self.width, buffers);
+        joined.push(&first)?;
+        buffers.give(first);
+        for piece in 1..self.pieces.len() {
+            let next = self.piece(piece, source, buffers)?;
+            joined.push(&next)?;
+            buffers.give(next);
+        }
+        joined.finish()
+    }
+
+    fn piece(&self, piece: usize, source: &mut Source, buffers: &mut Buffers) -> Result<Matrix> {
+        match &self.pieces[piece] {
+            Some(layers) => {
+                let rows = source.rows();
+                layers.forward(rows, |some, buffers| source.piece(piece, some, buffers), buffers)
+            }
+            None => source.piece(piece, 0..source.rows(), buffers),
         }
     }
 }

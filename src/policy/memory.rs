@@ -1,11 +1,12 @@
 //! What a recurrent policy remembers from step to step, for the action and for the value.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, bail};
 
 use super::{
     device::Place,
     linear::Linear,
     lstm::Lstm,
+    matrix::{Buffers, Joined, Matrix},
     spec::{self, Activation, ValueMemory},
     weights::Weights,
 };
@@ -22,14 +23,14 @@ enum Value {
     Linear(Linear),
 }
 
-/// One step of the memory.
+/// What the branches are given, and what is remembered.
 pub struct Recalled {
     /// What the action's branch is given, (rows, width).
-    pub policy: Tensor,
-    /// What the value's branch is given.
-    pub value: Tensor,
-    /// (rows, state size): of the action's LSTMs, then of the value's own.
-    pub state: Tensor,
+    pub policy: Matrix,
+    /// What the value's branch is given; `None`: the same.
+    pub value: Option<Matrix>,
+    /// (rows, state size): of the action's LSTMs, then of the value's own. `None`: there is no memory.
+    pub state: Option<Matrix>,
 }
 
 impl Memory {
@@ -70,23 +71,33 @@ impl Memory {
     /// What the device reports.
     pub fn step(
         &self,
-        features: &Tensor,
-        value_features: &Tensor,
-        state: &Tensor,
+        features: &Matrix,
+        value_features: &Matrix,
+        state: &Matrix,
+        buffers: &mut Buffers,
     ) -> Result<Recalled> {
-        let own = self.policy.state_size();
-        let (policy, next) = self.policy.step(features, &state.narrow(1, 0, own)?)?;
-        Ok(match &self.value {
+        let mut next = Joined::like(state, self.state_size(), buffers);
+        let policy = self.policy.step(features, (state, 0), &mut next, buffers)?;
+        let value = match &self.value {
             Value::Own(lstm) => {
-                let state = state.narrow(1, own, lstm.state_size())?;
-                let (value, value_next) = lstm.step(value_features, &state)?;
-                Recalled { policy, value, state: Tensor::cat(&[next, value_next], 1)? }
+                let at = self.policy.state_size();
+                lstm.step(value_features, (state, at), &mut next, buffers)?
             }
-            Value::Shared => Recalled { value: policy.clone(), policy, state: next },
+            Value::Shared => None,
             Value::Linear(linear) => {
-                let value = linear.forward(value_features, Activation::Identity)?;
-                Recalled { policy, value, state: next }
+                Some(linear.forward(value_features, Activation::Identity, buffers)?)
             }
-        })
+        };
+        let Some(policy) = policy else { bail!("a memory without a layer") };
+        Ok(Recalled { policy, value, state: Some(next.finish()?) })
+    }
+
+    /// Columns of the state.
+    pub fn state_size(&self) -> usize {
+        let own = match &self.value {
+            Value::Own(lstm) => lstm.state_size(),
+            Value::Shared | Value::Linear(_) => 0,
+        };
+        self.policy.state_size() + own
     }
 }

@@ -1,42 +1,40 @@
-//! The policy that a card describes: features, memory, branches and a head.
+//! The policy that a card describes: a network and a head, over the rows of a batch.
 
-use candle_core::{DType, Result, Tensor, bail};
+use std::ops::Range;
+
+use candle_core::{Result, bail};
 
 use super::{
     Input, Output, Policy, PolicySpec,
-    branch::{Branch, Hidden},
     device::{self, Place, Precision},
-    encoder::Encoder,
-    extractor::Extractor,
-    head::{ActionHead, Given, More},
-    memory::Memory,
+    head::{ActionHead, Given},
+    matrix::{Buffers, Host},
+    network::Network,
+    threads::{Lane, Lanes, Threads},
     weights::Weights,
 };
 
+/// Rows that go through the network together on the CPU: enough for every weight that is read to be
+/// of use, and few enough for what they become on the way to stay in the cache.
+const SHARE: usize = 48;
+
 pub struct NeuralPolicy {
-    spec: PolicySpec,
-    place: Place,
-    encoder: Encoder,
-    extractor: Extractor,
-    value_extractor: Option<Extractor>,
-    memory: Option<Memory>,
-    shared: Hidden,
-    actor: Branch,
-    critic: Option<Branch>,
-    head: ActionHead,
-    more: More,
+    model: Model,
+    lanes: Lanes,
 }
 
-/// What the network computes of a batch.
-struct Computed {
-    outputs: Vec<f32>,
-    more: Vec<f32>,
-    value: Option<Vec<f32>>,
-    state: Option<Vec<f32>>,
+/// What all threads use.
+struct Model {
+    spec: PolicySpec,
+    /// Rows that are computed together.
+    share: usize,
+    network: Network,
+    head: ActionHead,
 }
 
 impl NeuralPolicy {
-    /// Builds the network of a checked spec and fills it; docs/artifacts.md lists the tensors.
+    /// Builds the network of a checked spec and fills it; docs/artifacts.md lists the tensors. It
+    /// computes on the thread that it is called on.
     ///
     /// # Errors
     /// A tensor is missing, left over, of another shape, or not finite.
@@ -46,191 +44,120 @@ impl NeuralPolicy {
         device: &candle_core::Device,
         precision: Precision,
     ) -> Result<Self> {
-        let place = &Place { device: device.clone(), precision };
-        let weights = &mut weights;
-        let network = &spec.network;
-        let encoder = Encoder::load(spec, weights)?;
-        let widths = encoder.widths();
-        let extractor = Extractor::load(weights, "features", spec, &widths, place)?;
-        let separate = network.value.is_some() && network.separate_value_features;
-        let value_extractor = match separate {
-            true => Some(Extractor::load(weights, "value_features", spec, &widths, place)?),
-            false => None,
-        };
-        let features = extractor.width();
-        let memory = match &network.lstm {
-            Some(lstm) => {
-                Some(Memory::load(weights, lstm, network.value.is_some(), features, place)?)
-            }
-            None => None,
-        };
-        let width = memory.as_ref().map_or(features, Memory::width);
-        let plain = (network.activation, None);
-        let shared = Hidden::load(weights, "shared", (width, &network.shared), plain, place)?;
-        let width = shared.width();
-        let kind = (network.activation, network.batch_renorm);
-        let hidden = Hidden::load(weights, "policy", (width, &network.policy), kind, place)?;
-        let actor = Branch::load(weights, (hidden, "action"), spec.head_size(), place)?;
-        let critic = match &network.value {
-            Some(widths) => {
-                let hidden = Hidden::load(weights, "value", (width, widths), plain, place)?;
-                Some(Branch::load(weights, (hidden, "value"), 1, place)?)
-            }
-            None => None,
-        };
-        let (head, more) = ActionHead::load(spec, weights, actor.width(), place)?;
-        weights.finish()?;
-        Ok(Self {
-            spec: spec.clone(),
-            place: place.clone(),
-            encoder,
-            extractor,
-            value_extractor,
-            memory,
-            shared,
-            actor,
-            critic,
-            head,
-            more,
-        })
+        let place = Place { device: device.clone(), precision };
+        let (network, head) = Network::load(spec, &mut weights, &place)?;
+        let share = if place.is_cpu() { SHARE } else { usize::MAX };
+        let model = Model { spec: spec.clone(), share, network, head };
+        Ok(Self { model, lanes: Lanes::one() })
     }
 
-    fn run(&self, input: &Input) -> Result<Output> {
-        let rows = input.modes.len();
-        if rows == 0 {
-            bail!("a batch without rows");
+    /// Spreads the rows of a batch over so many threads from now on. A row's bits don't depend on
+    /// it. On other devices than the CPU it changes nothing.
+    ///
+    /// # Errors
+    /// What the system says that gives no thread.
+    pub fn spread(&mut self, threads: Threads) -> std::result::Result<(), String> {
+        if self.model.is_on_cpu() {
+            let flops = self.model.spec.row_flops();
+            self.lanes = Lanes::spread(threads, flops)?;
         }
-        let encoded = self.encoder.encode(&input.observations);
-        let mut sound = self.rows_in_range(&encoded, rows);
-        let computed = self.compute(encoded, input)?;
-        let decided = self.head.decide(&Given {
-            outputs: &computed.outputs,
-            more: &computed.more,
-            masks: input.masks.as_deref(),
-            raw_actions: input.raw_actions.as_ref(),
-            modes: &input.modes,
-        });
-        mark_unsound(&mut sound, computed.value.as_deref());
-        mark_unsound(&mut sound, computed.state.as_deref());
-        mark_unsound(&mut sound, Some(&computed.more));
-        for (sound, decided) in sound.iter_mut().zip(&decided.sound) {
-            *sound &= decided;
-        }
-        Ok(Output {
-            action: decided.action,
-            raw_action: decided.raw_action,
-            value: computed.value,
-            log_prob: decided.log_prob,
-            probs: decided.probs,
-            q_values: decided.q_values,
-            state: computed.state,
-            sound,
-        })
-    }
-
-    fn compute(&self, encoded: Vec<Vec<f32>>, input: &Input) -> Result<Computed> {
-        let rows = input.modes.len();
-        let pieces: Result<Vec<_>> =
-            encoded.into_iter().map(|piece| self.tensor(piece, rows)).collect();
-        let pieces = pieces?;
-        let features = self.extractor.forward(&pieces)?;
-        // A memory for the value goes on whether or not anybody wants the value now.
-        let wants_value = input.wants.value && self.critic.is_some();
-        let value_features = match &self.value_extractor {
-            Some(extractor) if wants_value || self.memory.is_some() => {
-                extractor.forward(&pieces)?
-            }
-            _ => features.clone(),
-        };
-        let (policy, value, state) = self.remember(features, value_features, input)?;
-        let (latent, outputs) = self.actor.forward(&self.shared.forward(&policy)?)?;
-        let more = self.more.of(&latent)?;
-        let value = match &self.critic {
-            Some(critic) if wants_value => {
-                Some(read_back(&critic.forward(&self.shared.forward(&value)?)?.1, rows)?)
-            }
-            _ => None,
-        };
-        Ok(Computed {
-            outputs: read_back(&outputs, rows)?,
-            more: more.map_or(Ok(vec![]), |more| read_back(&more, rows))?,
-            value,
-            state: state.map(|state| read_back(&state, rows)).transpose()?,
-        })
-    }
-
-    /// What the branches are given, and the next state of a recurrent policy.
-    fn remember(
-        &self,
-        features: Tensor,
-        value_features: Tensor,
-        input: &Input,
-    ) -> Result<(Tensor, Tensor, Option<Tensor>)> {
-        let (Some(memory), Some(size)) = (&self.memory, self.spec.state_size()) else {
-            return Ok((features, value_features, None));
-        };
-        let rows = input.modes.len();
-        let state = input.states.clone().unwrap_or_else(|| vec![0.0; rows * size]);
-        let state = self.tensor(state, rows)?;
-        let recalled = memory.step(&features, &value_features, &state)?;
-        Ok((recalled.policy, recalled.value, Some(recalled.state)))
-    }
-
-    /// (rows, columns). On a GPU in half precision the product of a single row has a kernel, and so
-    /// a rounding, of its own: there a row alone is given a companion.
-    fn tensor(&self, mut x: Vec<f32>, rows: usize) -> Result<Tensor> {
-        let columns = x.len() / rows;
-        let alone = rows == 1 && !self.place.is_cpu() && self.place.precision != Precision::F32;
-        if alone {
-            x.extend_from_within(..);
-        }
-        if self.place.is_cpu() {
-            self.place.precision.round_all(&mut x);
-        }
-        let x = Tensor::from_vec(x, (rows + usize::from(alone), columns), &self.place.device)?;
-        x.to_dtype(self.place.dtype())
-    }
-
-    /// Whether the network is given a number for each element. Of an infinity, an activation that
-    /// saturates would make a plausible action.
-    fn rows_in_range(&self, encoded: &[Vec<f32>], rows: usize) -> Vec<bool> {
-        let largest = self.place.precision.largest();
-        let mut sound = vec![true; rows];
-        for piece in encoded {
-            for (sound, row) in sound.iter_mut().zip(piece.chunks_exact(piece.len() / rows)) {
-                *sound &= row.iter().all(|x| x.abs() <= largest);
-            }
-        }
-        sound
+        Ok(())
     }
 }
 
 impl Policy for NeuralPolicy {
     fn spec(&self) -> &PolicySpec {
-        &self.spec
+        &self.model.spec
     }
 
     /// A GPU's stream belongs to one thread.
     fn runs_inline(&self) -> bool {
-        self.place.is_cpu()
+        self.model.is_on_cpu()
     }
 
-    fn forward(&mut self, input: &Input) -> Result<Output> {
-        device::scoped(|| self.run(input))
+    fn forward(&mut self, input: &Input, output: &mut Output) -> Result<()> {
+        let rows = input.modes.len();
+        if rows == 0 {
+            bail!("a batch without rows");
+        }
+        let model = &self.model;
+        let compute = |lane: &mut Lane, rows: Range<usize>, output: &mut Output| {
+            device::scoped(|| model.run(input, rows, &mut lane.buffers, output))
+        };
+        model.renew(input, output);
+        self.lanes.run(rows, output, |output| model.renew(input, output), compute)
     }
 }
 
-/// The first `rows` rows.
-fn read_back(tensor: &Tensor, rows: usize) -> Result<Vec<f32>> {
-    let tensor = tensor.narrow(0, 0, rows)?;
-    tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+impl Model {
+    fn is_on_cpu(&self) -> bool {
+        self.share != usize::MAX
+    }
+
+    /// Makes room for what is wanted, and there.
+    fn renew(&self, input: &Input, output: &mut Output) {
+        let (own, mut wants) = (self.spec.wants(), input.wants);
+        wants.value &= own.value;
+        wants.log_prob &= own.log_prob;
+        wants.probs &= own.probs;
+        wants.q_values &= own.q_values;
+        output.renew(wants, self.spec.state_size().is_some());
+    }
+
+    /// Puts these rows behind those that the output holds.
+    fn run(
+        &self,
+        input: &Input,
+        rows: Range<usize>,
+        buffers: &mut Buffers,
+        output: &mut Output,
+    ) -> Result<()> {
+        let mut first = rows.start;
+        while first < rows.end {
+            let last = rows.end.min(first.saturating_add(self.share));
+            self.share(input, first..last, buffers, output)?;
+            first = last;
+        }
+        Ok(())
+    }
+
+    fn share(
+        &self,
+        input: &Input,
+        rows: Range<usize>,
+        buffers: &mut Buffers,
+        output: &mut Output,
+    ) -> Result<()> {
+        let before = output.sound.len();
+        output.sound.resize(before + rows.len(), true);
+        let sound = &mut output.sound[before..];
+        let computed = self.network.compute(input, rows.clone(), sound, buffers)?;
+        let more = computed.more.as_ref().map_or(&[][..], Host::values);
+        let masks = input.masks.as_deref().map(|masks| {
+            let size = masks.len() / input.modes.len();
+            &masks[rows.start * size..rows.end * size]
+        });
+        let given = Given {
+            outputs: computed.outputs.values(),
+            more,
+            masks,
+            raw_actions: input.raw_actions.as_ref(),
+            first: rows.start,
+            modes: &input.modes[rows.clone()],
+        };
+        self.head.decide(&given, output);
+        for computed in [&computed.value, &computed.state].into_iter().flatten() {
+            output.check(rows.len(), computed.values());
+        }
+        keep(&mut output.value, computed.value.as_ref());
+        keep(&mut output.state, computed.state.as_ref());
+        computed.give_back(buffers);
+        Ok(())
+    }
 }
 
-/// A row with a number that is none is not sound.
-fn mark_unsound(sound: &mut [bool], values: Option<&[f32]>) {
-    let Some(values) = values.filter(|values| !values.is_empty()) else { return };
-    let columns = values.len() / sound.len();
-    for (sound, row) in sound.iter_mut().zip(values.chunks_exact(columns)) {
-        *sound &= row.iter().all(|x| x.is_finite());
+fn keep(field: &mut Option<Vec<f32>>, computed: Option<&Host>) {
+    if let (Some(field), Some(computed)) = (field, computed) {
+        field.extend_from_slice(computed.values());
     }
 }

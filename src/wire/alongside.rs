@@ -82,15 +82,18 @@ impl Request<'_> {
 
     /// One for each of `rows` rows; none at all if nothing was said.
     fn episode_starts(&self, rows: usize) -> Result<Vec<bool>, WireError> {
-        let starts: Vec<f64> = match self.alongside.as_ref().and_then(|alongside| alongside.episode_start.as_ref()) {
-            None => return Ok(vec![]),
-            Some(Node::Bytes(bytes)) => bytes.iter().map(|byte| f64::from(*byte)).collect(),
-            Some(Node::Array(Array { shape, values, .. })) if shape.len() == 1 => values.clone(),
-            Some(Node::Bool(start)) => vec![f64::from(u8::from(*start))],
-            other => {
-                return Err(wrong_type("episode_start", "bytes 0/1 or a list of bools", other));
-            }
-        };
+        let starts: Vec<f64> =
+            match self.alongside.as_ref().and_then(|alongside| alongside.episode_start.as_ref()) {
+                None => return Ok(vec![]),
+                Some(Node::Bytes(bytes)) => bytes.iter().map(|byte| f64::from(*byte)).collect(),
+                Some(Node::Array(Array { shape, values, .. })) if shape.len() == 1 => {
+                    values.clone()
+                }
+                Some(Node::Bool(start)) => vec![f64::from(u8::from(*start))],
+                other => {
+                    return Err(wrong_type("episode_start", "bytes 0/1 or a list of bools", other));
+                }
+            };
         if let Some(at) = starts.iter().position(|start| *start != 0.0 && *start != 1.0) {
             return Err(WireError::new(Code::InvalidValue, "an episode starts or does not")
                 .field(format!("episode_start[{at}]"))

@@ -53,7 +53,11 @@ impl Encoding {
     ///
     /// # Errors
     /// As [`Encoding::write`].
-    pub fn write_in<T: Serialize>(self, value: &T, buffer: &mut BytesMut) -> Result<Bytes, WireError> {
+    pub fn write_in<T: Serialize>(
+        self,
+        value: &T,
+        buffer: &mut BytesMut,
+    ) -> Result<Bytes, WireError> {
         let mut writer = buffer.writer();
         match self {
             Encoding::MessagePack => {

@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn what_clients_of_the_native_form_send_is_read_here() {
         let long = vec![0.5; 70_000];
-        for (shape, values) in [(vec![2], &long[..2]), (vec![], &long[..1]), (vec![700, 100], &long)]
+        for (shape, values) in
+            [(vec![2], &long[..2]), (vec![], &long[..1]), (vec![700, 100], &long)]
         {
             let body = body(&shape, values, Some(u64::MAX));
             let request = read(&body).unwrap();

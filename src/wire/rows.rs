@@ -35,7 +35,11 @@ impl<'a> Rows<&'a [u8]> {
     /// # Errors
     /// `malformed` (the space is a dict), `invalid_shape`, `invalid_dtype`, `invalid_value` (NaN,
     /// infinity, a choice that the space does not have), `too_large`.
-    pub fn from_tensor(tensor: &Tensor<'a>, space: &Space, max_rows: usize) -> Result<Self, WireError> {
+    pub fn from_tensor(
+        tensor: &Tensor<'a>,
+        space: &Space,
+        max_rows: usize,
+    ) -> Result<Self, WireError> {
         if let Space::Dict { spaces } = space {
             return Err(WireError::new(Code::Malformed, "this model takes a dict of observations")
                 .field("obs")
@@ -117,11 +121,7 @@ fn names(spaces: &[(String, Space)]) -> String {
 }
 
 /// One tensor against one space.
-fn read<'a>(
-    tensor: &Tensor<'a>,
-    space: &Space,
-    field: &str,
-) -> Result<Rows<&'a [u8]>, WireError> {
+fn read<'a>(tensor: &Tensor<'a>, space: &Space, field: &str) -> Result<Rows<&'a [u8]>, WireError> {
     let layout = Layout::of(&tensor.shape, space, field)?;
     if tensor.is_bool() && !takes_bools(space) {
         return Err(WireError::new(Code::InvalidDtype, "bools are no measurements")
@@ -361,10 +361,16 @@ mod tests {
     #[test]
     fn choices_are_those_that_the_space_has() {
         let gears = Space::Discrete { n: 5, start: 0 };
-        assert_eq!(rows("4", &gears).unwrap().values.to_observations(), Observations::F32(vec![4.0]));
+        assert_eq!(
+            rows("4", &gears).unwrap().values.to_observations(),
+            Observations::F32(vec![4.0])
+        );
         assert_eq!(rows("[4, 0]", &gears).unwrap().count, 2);
         let pair = Space::MultiDiscrete { nvec: vec![3, 2] };
-        assert_eq!(rows("[[2, 1]]", &pair).unwrap().values.to_observations(), Observations::F32(vec![2.0, 1.0]));
+        assert_eq!(
+            rows("[[2, 1]]", &pair).unwrap().values.to_observations(),
+            Observations::F32(vec![2.0, 1.0])
+        );
         for (wrong, space, field) in [
             ("5", &gears, "obs"),
             ("1.5", &gears, "obs"),

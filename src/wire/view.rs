@@ -40,7 +40,6 @@ impl Values<'_> {
             Values::I8(_) => DType::I8,
         }
     }
-
 }
 
 impl<'a> Values<'a> {

@@ -33,6 +33,7 @@ const BRIEF: Duration = Duration::from_micros(50);
 
 pub struct Engine {
     device: Mutex<Device>,
+    spare: Mutex<Vec<Output>>,
     /// Whether other threads than the device's own may use the policy.
     inline: bool,
     queue: Arc<Queue>,
@@ -45,6 +46,10 @@ struct Device {
     /// Of the batch that is being computed; its vectors are used again.
     input: Input,
 }
+
+/// Outputs of answered batches, of which the next ones use the memory: one is being computed, one
+/// waits, one is being answered.
+const SPARE: usize = 3;
 
 /// A batch that went through the policy.
 pub struct Done {
@@ -109,7 +114,8 @@ impl Engine {
         let (warmed, warm) = oneshot::channel();
         let (inline, input) = (policy.runs_inline(), Input::empty(policy.spec()));
         let device = Mutex::new(Device { policy, canary, input });
-        let engine = Arc::new(Self { device, inline, queue, vitals });
+        let spare = Mutex::new(Vec::with_capacity(SPARE));
+        let engine = Arc::new(Self { device, spare, inline, queue, vitals });
         let own = engine.clone();
         let thread = std::thread::Builder::new().name("device".into()).spawn(move || {
             let result = own.warm_up().map_err(|error| message(&error));
@@ -136,6 +142,14 @@ impl Engine {
         let done = self.compute(self.queue.take_brief(BRIEF)?);
         self.vitals.handed_on();
         Some(done)
+    }
+
+    /// What has been answered.
+    pub fn take_back(&self, output: Output) {
+        let mut spare = lock(&self.spare);
+        if spare.len() < SPARE {
+            spare.push(output);
+        }
     }
 
     fn warm_up(&self) -> candle_core::Result<()> {
@@ -172,10 +186,11 @@ impl Engine {
         let started = queue.now();
         assemble(&batch, policy.spec(), input);
         let assembled = queue.now();
-        let result = catch_unwind(AssertUnwindSafe(|| policy.forward(input)));
+        let mut output = lock(&self.spare).pop().unwrap_or_default();
+        let result = catch_unwind(AssertUnwindSafe(|| policy.forward(input, &mut output)));
         let panicked = result.is_err();
         let output = match result {
-            Ok(output) => output.map_err(|error| message(&error)),
+            Ok(computed) => computed.map(|()| output).map_err(|error| message(&error)),
             // What the policy left behind can't be trusted: it computes no more.
             Err(_) => Err("the policy panicked".into()),
         };
@@ -202,10 +217,14 @@ impl Engine {
         sung.is_ok()
     }
 
-    /// Panics of a policy are caught where it is called.
     fn device(&self) -> MutexGuard<'_, Device> {
-        self.device.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.device)
     }
+}
+
+/// Panics of a policy are caught where it is called.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Two forward passes of each batch size that the device may compile or choose kernels for: powers
@@ -218,9 +237,10 @@ fn warm_up(policy: &mut dyn Policy, max_rows: usize) -> candle_core::Result<(Dur
     for rows in batch::sizes(max_rows) {
         let input = zeros(policy.spec(), rows);
         let mut took = Duration::ZERO;
+        let mut output = Output::default();
         for _ in 0..2 {
             let began = Instant::now();
-            policy.forward(&input)?;
+            policy.forward(&input, &mut output)?;
             took = began.elapsed();
             slowest = slowest.max(took);
         }

@@ -55,11 +55,7 @@ struct Asked {
 }
 
 impl Intake {
-    pub fn new(
-        served: Arc<Served>,
-        vitals: Arc<Vitals>,
-        default_budget: Option<Duration>,
-    ) -> Self {
+    pub fn new(served: Arc<Served>, vitals: Arc<Vitals>, default_budget: Option<Duration>) -> Self {
         let seeds = ChaCha8Rng::from_os_rng();
         Self { served, vitals, default_budget, seeds, count: 0 }
     }

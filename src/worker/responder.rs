@@ -62,12 +62,12 @@ impl Responder {
     }
 
     /// The answers that a computed batch completes.
-    pub fn answer(&mut self, done: Done, max_payload: usize) -> Vec<Answer> {
+    pub fn answer(&mut self, done: &mut Done, max_payload: usize) -> Vec<Answer> {
         let Done { batch, output, started, finished, .. } = done;
-        let timing = Timing { batch_rows: batch.rows, started, finished };
+        let timing = Timing { batch_rows: batch.rows, started: *started, finished: *finished };
         let mut answers = Vec::with_capacity(batch.parts.len());
         let mut first = 0;
-        for part in batch.parts {
+        for part in batch.parts.drain(..) {
             let rows = first..first + part.rows.len();
             first = rows.end;
             answers.extend(match &output {
@@ -229,9 +229,7 @@ impl Responder {
             action: tensor(actions(&output.action), &self.action),
             value: number(&output.value, wants.value),
             log_prob: number(&output.log_prob, wants.log_prob),
-            raw_action: wants
-                .raw_action
-                .then(|| tensor(actions(&output.raw_action), &self.action)),
+            raw_action: wants.raw_action.then(|| tensor(actions(&output.raw_action), &self.action)),
             probs: list(&output.probs, wants.probs),
             q_values: list(&output.q_values, wants.q_values),
             state: state.map(view::Bytes),

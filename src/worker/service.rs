@@ -217,7 +217,7 @@ impl Service {
     /// Sends the answers of a batch; whether the device can go on. After a panic it has ended, and
     /// there is no further batch.
     async fn reply(&mut self, done: Option<Done>) -> bool {
-        let Some(done) = done else { return false };
+        let Some(mut done) = done else { return false };
         let panicked = done.panicked;
         if let Err(problem) = &done.output {
             tracing::error!(rows = done.batch.rows, problem, "a batch failed");
@@ -225,8 +225,11 @@ impl Service {
         self.count(&done);
         let mut trace = done.trace();
         let began = self.queue.now();
-        let answers = self.responder.answer(done, self.data.client.max_payload());
+        let answers = self.responder.answer(&mut done, self.data.client.max_payload());
         let encoded = self.queue.now();
+        if let Ok(output) = done.output {
+            self.engine.take_back(output);
+        }
         trace.requests = self.outbox.send(answers).await;
         let published = self.queue.now();
         if !trace.requests.is_empty() {

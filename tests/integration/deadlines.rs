@@ -109,9 +109,9 @@ impl Policy for Slow {
         self.0.spec()
     }
 
-    fn forward(&mut self, input: &Input) -> candle_core::Result<Output> {
+    fn forward(&mut self, input: &Input, output: &mut Output) -> candle_core::Result<()> {
         std::thread::sleep(self.1);
-        self.0.forward(input)
+        self.0.forward(input, output)
     }
 }
 

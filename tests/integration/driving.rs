@@ -5,7 +5,7 @@ use carla_rl::{
     fleet::{Controls, DEMO_ROAD_SEED, Road, World, observation::DIM},
     imitation,
     policy::{
-        Actions, Input, Mode, Policy,
+        Actions, Input, Mode, Output, Policy,
         device::{Device, Precision},
     },
     wire::{Observations, Wants},
@@ -30,7 +30,9 @@ fn left_road(policy: &mut dyn Policy, road_seed: u64, start_seed: u64) -> usize 
             vec![Mode::Deterministic; VEHICLES],
             Wants::default(),
         );
-        let Actions::F32(actions) = policy.forward(&input).unwrap().action else {
+        let mut output = Output::default();
+        policy.forward(&input, &mut output).unwrap();
+        let Actions::F32(actions) = output.action else {
             panic!("the example's actions are a box")
         };
         let (controls, _) = actions.as_chunks::<3>();

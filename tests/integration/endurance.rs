@@ -71,14 +71,14 @@ impl Policy for Drifting {
         self.0.spec()
     }
 
-    fn forward(&mut self, input: &Input) -> candle_core::Result<Output> {
-        let mut output = self.0.forward(input)?;
+    fn forward(&mut self, input: &Input, output: &mut Output) -> candle_core::Result<()> {
+        self.0.forward(input, output)?;
         if self.1.load(Ordering::Relaxed)
             && let Actions::F32(raw) = &mut output.raw_action
         {
             raw.iter_mut().for_each(|x| *x += 0.01);
         }
-        Ok(output)
+        Ok(())
     }
 }
 

@@ -63,7 +63,7 @@ impl Policy for Gated {
         self.inner.spec()
     }
 
-    fn forward(&mut self, input: &Input) -> candle_core::Result<Output> {
+    fn forward(&mut self, input: &Input, output: &mut Output) -> candle_core::Result<()> {
         let closed = {
             let mut state = self.state.lock().unwrap();
             state.batches.push(input.modes.len());
@@ -72,6 +72,6 @@ impl Policy for Gated {
         if closed {
             self.permits.recv().unwrap();
         }
-        self.inner.forward(input)
+        self.inner.forward(input, output)
     }
 }

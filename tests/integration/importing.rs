@@ -83,7 +83,10 @@ fn the_original_services_artifact_gives_the_services_actions() {
     let rows = request.rows(&card.policy.observation_space, features, 64).unwrap();
     let mut policy = artifact.verify(Device::Cpu, Precision::F32).unwrap().policy;
     let modes = vec![Mode::Deterministic; rows.count];
-    let output = policy.forward(&Input::new(rows.values.to_observations(), modes, Wants::default())).unwrap();
+    let mut output = carla_rl::policy::Output::default();
+    policy
+        .forward(&Input::new(rows.values.to_observations(), modes, Wants::default()), &mut output)
+        .unwrap();
     let Actions::F32(actions) = output.action else { panic!("not a box") };
     let expected = reference["actions"].as_array().unwrap().iter();
     let expected: Vec<f64> =

@@ -125,7 +125,9 @@ impl Subject {
             own(size).map(|(row, i): (&usize, usize)| u8::from(allows(*row, i))).collect()
         });
         let input = Input::new(observations, modes, spec.wants());
-        policy.forward(&Input { states, masks, ..input }).unwrap()
+        let mut output = Output::default();
+        policy.forward(&Input { states, masks, ..input }, &mut output).unwrap();
+        output
     }
 }
 

@@ -428,17 +428,19 @@ pub fn observation(i: usize) -> Vec<f32> {
 /// What the example does for an observation, computed without a worker.
 pub fn expected(observations: &[f32]) -> Vec<f32> {
     use carla_rl::{
-        policy::{Actions, Input, Mode},
+        policy::{Actions, Input, Mode, Output},
         wire::{Observations, Wants},
     };
     let artifact = Artifact::open(&example()).unwrap();
     let mut policy = artifact.verify(Device::Cpu, Precision::F32).unwrap().policy;
-    let output = policy.forward(&Input::new(
+    let input = Input::new(
         Observations::F32(observations.to_vec()),
         vec![Mode::Deterministic; observations.len() / DIM],
         Wants::default(),
-    ));
-    match output.unwrap().action {
+    );
+    let mut output = Output::default();
+    policy.forward(&input, &mut output).unwrap();
+    match output.action {
         Actions::F32(action) => action,
         Actions::I64(_) => panic!("the example's actions are a box"),
     }

@@ -117,7 +117,8 @@ impl Reference {
                 let raw_actions =
                     raw.map(|raw| raw.rows(&(at + rows.start..at + rows.end), self.all()));
                 let input = self.input(&spec, step, &rows, &states);
-                let output = policy.forward(&Input { raw_actions, ..input })?;
+                let mut output = Output::default();
+                policy.forward(&Input { raw_actions, ..input }, &mut output)?;
                 next.extend(output.state.iter().flatten());
                 match &mut whole {
                     Some(whole) => whole.append(output),

@@ -1,7 +1,7 @@
 //! Policies with nothing to sample: the network's outputs are the action of a box.
 
-use super::{Decided, Given};
-use crate::policy::postprocess::Bounds;
+use super::{Given, bound};
+use crate::policy::{Output, postprocess::Bounds};
 
 pub struct Deterministic {
     pub size: usize,
@@ -10,9 +10,9 @@ pub struct Deterministic {
 }
 
 impl Deterministic {
-    pub fn decide(&self, given: &Given) -> Decided {
+    pub fn decide(&self, given: &Given, output: &mut Output) {
         let raw = |x: &f32| if self.squash { x.tanh() } else { *x };
-        let raw_action = given.outputs.iter().map(raw).collect();
-        Decided::continuous(raw_action, self.size, &self.bounds)
+        output.raw_action.floats_mut().extend(given.outputs.iter().map(raw));
+        bound(output, self.size, &self.bounds);
     }
 }

@@ -1,7 +1,7 @@
 //! Normal distributions over a box, with or without tanh.
 
-use super::{Decided, Given};
-use crate::policy::{Mode, draw::Draw, postprocess::Bounds};
+use super::{Given, bound};
+use crate::policy::{Mode, Output, draw::Draw, postprocess::Bounds};
 
 /// Independent normal distributions around the network's means.
 pub struct DiagonalGaussian {
@@ -19,62 +19,77 @@ pub enum LogStd {
 }
 
 impl DiagonalGaussian {
-    pub fn decide(&self, given: &Given) -> Decided {
-        let mut raw_action = Vec::with_capacity(given.outputs.len());
-        let mut log_prob = Vec::with_capacity(given.modes.len());
+    pub fn decide(&self, given: &Given, output: &mut Output) {
+        let raw_action = output.raw_action.floats_mut();
         for (row, mode) in given.modes.iter().enumerate() {
             let range = row * self.size..(row + 1) * self.size;
-            let mean = &given.outputs[range.clone()];
-            let log_std = self.log_std_of(given.more.get(range));
+            let around = Around {
+                mean: &given.outputs[range.clone()],
+                log_std: &self.log_std,
+                given: given.more.get(range).unwrap_or(&[]),
+                squash: self.squash,
+            };
             let first = raw_action.len();
             match given.floats(row, self.size) {
                 Some(raw) => raw_action.extend_from_slice(raw),
-                None => draw(mean, &log_std, (self.squash, *mode), &mut raw_action),
+                None => around.draw(*mode, raw_action),
             }
-            let density = log_density(mean, &log_std, &raw_action[first..], self.squash);
-            log_prob.push(density as f32);
-        }
-        let decided = Decided::continuous(raw_action, self.size, &self.bounds);
-        Decided { log_prob: Some(log_prob), ..decided }
-    }
-
-    fn log_std_of(&self, given: Option<&[f32]>) -> Vec<f64> {
-        match &self.log_std {
-            LogStd::Fixed(log_std) => log_std.clone(),
-            LogStd::Given { low, high } => {
-                let clamp = |x: &f32| f64::from(*x).clamp(*low, *high);
-                given.unwrap_or(&[]).iter().map(clamp).collect()
+            if let Some(log_prob) = &mut output.log_prob {
+                log_prob.push(around.log_density(&raw_action[first..]) as f32);
             }
         }
+        bound(output, self.size, &self.bounds);
     }
 }
 
-fn draw(mean: &[f32], log_std: &[f64], (squash, mode): (bool, Mode), raw: &mut Vec<f32>) {
-    let mut draw = match mode {
-        Mode::Deterministic => None,
-        Mode::Sample { seed, row } => Some(Draw::new(seed, row)),
-    };
-    for (mean, log_std) in mean.iter().zip(log_std) {
-        let z = draw.as_mut().map_or(0.0, Draw::normal);
-        let gaussian = f64::from(*mean) + log_std.exp() * z;
-        raw.push(if squash { gaussian.tanh() } else { gaussian } as f32);
-    }
+/// The distribution of one row.
+struct Around<'a> {
+    mean: &'a [f32],
+    log_std: &'a LogStd,
+    /// What the network says of the deviations.
+    given: &'a [f32],
+    squash: bool,
 }
 
-/// The log-density of a raw action: the sum over its elements of `-z^2 / 2 - log_std - log(2 pi) / 2`,
-/// and, if squashed, of `-log(1 - a^2 + 1e-6)` (Haarnoja et al. 2018, Soft Actor-Critic, appendix C;
-/// the 1e-6 is Stable-Baselines3's).
-fn log_density(mean: &[f32], log_std: &[f64], raw: &[f32], squash: bool) -> f64 {
-    let mut sum = 0.0;
-    for ((mean, log_std), raw) in mean.iter().zip(log_std).zip(raw) {
-        let gaussian = if squash { unsquash(*raw) } else { *raw };
-        let z = f64::from(gaussian) - f64::from(*mean);
-        sum += log_normal(z, log_std.exp());
-        if squash {
-            sum -= f64::from(squash_correction(*raw));
+impl Around<'_> {
+    fn log_std(&self, element: usize) -> f64 {
+        match self.log_std {
+            LogStd::Fixed(log_std) => log_std[element],
+            LogStd::Given { low, high } => f64::from(self.given[element]).clamp(*low, *high),
         }
     }
-    sum
+
+    fn draw(&self, mode: Mode, raw_action: &mut Vec<f32>) {
+        let squash = |gaussian: f64| if self.squash { gaussian.tanh() } else { gaussian };
+        match mode {
+            Mode::Deterministic => {
+                raw_action.extend(self.mean.iter().map(|mean| squash(f64::from(*mean)) as f32));
+            }
+            Mode::Sample { seed, row } => {
+                let mut draw = Draw::new(seed, row);
+                raw_action.extend(self.mean.iter().enumerate().map(|(element, mean)| {
+                    let noise = self.log_std(element).exp() * draw.normal();
+                    squash(f64::from(*mean) + noise) as f32
+                }));
+            }
+        }
+    }
+
+    /// The log-density of a raw action: the sum over its elements of
+    /// `-z^2 / 2 - log_std - log(2 pi) / 2`, and, if squashed, of `-log(1 - a^2 + 1e-6)` (Haarnoja et
+    /// al. 2018, Soft Actor-Critic, appendix C; the 1e-6 is Stable-Baselines3's).
+    fn log_density(&self, raw: &[f32]) -> f64 {
+        let mut sum = 0.0;
+        for (element, (mean, raw)) in self.mean.iter().zip(raw).enumerate() {
+            let gaussian = if self.squash { unsquash(*raw) } else { *raw };
+            let z = f64::from(gaussian) - f64::from(*mean);
+            sum += log_normal(z, self.log_std(element).exp());
+            if self.squash {
+                sum -= f64::from(squash_correction(*raw));
+            }
+        }
+        sum
+    }
 }
 
 /// Of a deviation from the mean.

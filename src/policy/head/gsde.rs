@@ -7,10 +7,10 @@
 use candle_core::Result;
 
 use super::{
-    Decided, Given,
+    Given, bound,
     gaussian::{log_normal, squash_correction, unsquash},
 };
-use crate::policy::{Mode, draw::Draw, postprocess::Bounds, weights::Weights};
+use crate::policy::{Mode, Output, draw::Draw, postprocess::Bounds, weights::Weights};
 
 /// Added to the variance, as in Stable-Baselines3.
 const EPSILON: f64 = 1e-6;
@@ -48,22 +48,22 @@ fn expln_of(log_std: f64) -> f64 {
 }
 
 impl Gsde {
-    pub fn decide(&self, given: &Given) -> Decided {
+    pub fn decide(&self, given: &Given, output: &mut Output) {
         let latent = self.deviation.len() / self.size;
-        let mut raw_action = Vec::with_capacity(given.outputs.len());
-        let mut log_prob = Vec::with_capacity(given.modes.len());
+        let raw_action = output.raw_action.floats_mut();
         for (row, mode) in given.modes.iter().enumerate() {
             let mean = self.mean(&given.outputs[row * self.size..(row + 1) * self.size]);
             let latent = &given.more[row * latent..(row + 1) * latent];
             let first = raw_action.len();
             match given.floats(row, self.size) {
                 Some(raw) => raw_action.extend_from_slice(raw),
-                None => self.draw(&mean, latent, *mode, &mut raw_action),
+                None => self.draw(&mean, latent, *mode, raw_action),
             }
-            log_prob.push(self.log_density(&mean, latent, &raw_action[first..]) as f32);
+            if let Some(log_prob) = &mut output.log_prob {
+                log_prob.push(self.log_density(&mean, latent, &raw_action[first..]) as f32);
+            }
         }
-        let decided = Decided::continuous(raw_action, self.size, &self.bounds);
-        Decided { log_prob: Some(log_prob), ..decided }
+        bound(output, self.size, &self.bounds);
     }
 
     fn mean(&self, outputs: &[f32]) -> Vec<f32> {

@@ -12,12 +12,13 @@ mod q_values;
 #[cfg(test)]
 mod tests;
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
 use super::{
-    Actions, Mode, PolicySpec,
+    Actions, Mode, Output, PolicySpec,
     device::Place,
     linear::Linear,
+    matrix::{Buffers, Matrix},
     postprocess::Bounds,
     spec::{Activation, Head},
     weights::Weights,
@@ -30,6 +31,7 @@ use gsde::Gsde;
 use q_values::QValues;
 
 /// What a head is given: row-major, one row for each mode.
+#[derive(Clone, Copy)]
 pub struct Given<'a> {
     /// The last layer's numbers.
     pub outputs: &'a [f32],
@@ -37,37 +39,31 @@ pub struct Given<'a> {
     pub more: &'a [f32],
     /// 1 for actions that are allowed; of policies that take masks.
     pub masks: Option<&'a [u8]>,
-    /// Actions to evaluate in place of drawing any.
+    /// Actions to evaluate in place of drawing any, of the whole batch.
     pub raw_actions: Option<&'a Actions>,
+    /// The row of the batch that is the first one here.
+    pub first: usize,
     pub modes: &'a [Mode],
 }
 
 impl<'a> Given<'a> {
     /// The action to evaluate in row `row` of a head over floats.
     fn floats(&self, row: usize, size: usize) -> Option<&'a [f32]> {
+        let row = self.first + row;
         match self.raw_actions? {
             Actions::F32(values) => values.get(row * size..(row + 1) * size),
             Actions::I64(_) => None,
         }
     }
 
-    /// The same of a head over choices.
-    fn choice(&self, at: usize) -> Option<i64> {
+    /// The same of a head over choices: of its `size` elements, that one.
+    fn choice(&self, row: usize, size: usize, element: usize) -> Option<i64> {
+        let at = (self.first + row) * size + element;
         match self.raw_actions? {
             Actions::F32(values) => values.get(at).map(|x| *x as i64),
             Actions::I64(values) => values.get(at).copied(),
         }
     }
-}
-
-/// What a head gives for all rows of a batch.
-pub struct Decided {
-    pub action: Actions,
-    pub raw_action: Actions,
-    pub log_prob: Option<Vec<f32>>,
-    pub probs: Option<Vec<f32>>,
-    pub q_values: Option<Vec<f32>>,
-    pub sound: Vec<bool>,
 }
 
 pub enum ActionHead {
@@ -137,60 +133,65 @@ impl ActionHead {
         Ok((head, More::Nothing))
     }
 
-    pub fn decide(&self, given: &Given) -> Decided {
+    /// Puts the rows' actions behind those that `output` holds, and what else it has place for. Its
+    /// last rows, one for each mode, stay sound only if all of the network's numbers and the actions
+    /// are finite.
+    pub fn decide(&self, given: &Given, output: &mut Output) {
         match self {
-            ActionHead::Gaussian(head) => head.decide(given),
-            ActionHead::Gsde(head) => head.decide(given),
-            ActionHead::Categorical(head) => head.decide(given),
-            ActionHead::Bernoulli(head) => head.decide(given),
-            ActionHead::QValues(head) => head.decide(given),
-            ActionHead::Deterministic(head) => head.decide(given),
+            ActionHead::Gaussian(head) => head.decide(given, output),
+            ActionHead::Gsde(head) => head.decide(given, output),
+            ActionHead::Categorical(head) => head.decide(given, output),
+            ActionHead::Bernoulli(head) => head.decide(given, output),
+            ActionHead::QValues(head) => head.decide(given, output),
+            ActionHead::Deterministic(head) => head.decide(given, output),
         }
+        let rows = given.modes.len();
+        output.check(rows, given.outputs);
+        output.check(rows, given.more);
+        output.check_actions(rows);
     }
 }
 
 impl More {
-    /// What to read back for the head, of what goes into the last layer.
+    /// What the head is given besides, of what goes into the last layer.
     ///
     /// # Errors
     /// What the device reports.
-    pub fn of(&self, latent: &Tensor) -> Result<Option<Tensor>> {
+    pub fn of(&self, latent: &Matrix, buffers: &mut Buffers) -> Result<Option<Matrix>> {
         match self {
             More::Nothing => Ok(None),
-            More::Latent => Ok(Some(latent.clone())),
-            More::Layer(layer) => layer.forward(latent, Activation::Identity).map(Some),
+            More::Latent => Ok(Some(latent.copy(buffers))),
+            More::Layer(layer) => layer.forward(latent, Activation::Identity, buffers).map(Some),
         }
     }
 }
 
-impl Decided {
-    /// Continuous actions, and whether each row is sound: finite before and behind the bounds.
-    fn continuous(raw_action: Vec<f32>, size: usize, bounds: &Bounds) -> Self {
-        let apply = |(i, raw): (usize, &f32)| bounds.apply(i % size, *raw);
-        let action: Vec<f32> = raw_action.iter().enumerate().map(apply).collect();
-        let rows = raw_action.chunks_exact(size).zip(action.chunks_exact(size));
-        let sound = rows.map(|(raw, action)| is_finite(raw) && is_finite(action)).collect();
-        let (action, raw_action) = (Actions::F32(action), Actions::F32(raw_action));
-        Self { action, raw_action, log_prob: None, probs: None, q_values: None, sound }
+/// Continuous actions: the raw ones that have none yet, within the bounds.
+fn bound(output: &mut Output, size: usize, bounds: &Bounds) {
+    let (action, raw_action) = (output.action.floats_mut(), output.raw_action.floats_mut());
+    for raw in raw_action[action.len()..].chunks_exact(size) {
+        action.extend(raw.iter().enumerate().map(|(element, raw)| bounds.apply(element, *raw)));
     }
-
-    /// Actions that are what the distribution gave.
-    fn chosen(action: Actions, sound: Vec<bool>) -> Self {
-        let raw_action = action.clone();
-        Self { action, raw_action, log_prob: None, probs: None, q_values: None, sound }
-    }
-}
-
-fn is_finite(row: &[f32]) -> bool {
-    row.iter().all(|x| x.is_finite())
-}
-
-/// Whether the network gave a number for each output of a row.
-fn finite_rows(outputs: &[f32], size: usize) -> Vec<bool> {
-    outputs.chunks_exact(size).map(is_finite).collect()
 }
 
 /// The first on ties, as in PyTorch's and numpy's argmax.
 fn first_maximum(values: &[f32]) -> usize {
     (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+}
+
+/// All that a head gives for these rows.
+#[cfg(test)]
+fn decided(head: &ActionHead, given: &Given) -> Output {
+    let mut output = Output::default();
+    let all = crate::wire::Wants {
+        value: false,
+        log_prob: true,
+        raw_action: true,
+        probs: true,
+        q_values: true,
+    };
+    output.renew(all, false);
+    output.sound.resize(given.modes.len(), true);
+    head.decide(given, &mut output);
+    output
 }

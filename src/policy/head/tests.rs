@@ -17,7 +17,7 @@ fn squashed_normal_samples_are_tanh_of_normal_ones() {
     let log_std = gaussian::LogStd::Given { low: -20.0, high: 2.0 };
     let head = DiagonalGaussian { log_std, size: 2, squash: true, bounds: unbounded() };
     let log_stds = [-0.5, 0.3];
-    let decided = head.decide(&sampled(&MEANS, &log_stds).given());
+    let decided = decided(&ActionHead::Gaussian(head), &sampled(&MEANS, &log_stds).given());
     let raw = floats(&decided.raw_action);
     for (element, (mean, log_std)) in MEANS.iter().zip(log_stds).enumerate() {
         let std = f64::from(log_std).exp();
@@ -33,7 +33,7 @@ fn state_dependent_noise_is_normal_with_the_variance_of_its_latent_vector() {
         let deviation = vec![0.5, 0.2, 0.9, 0.4, 0.3, 1.5];
         let bounds = unbounded();
         let head = Gsde { deviation: deviation.clone(), size: 2, squash, clip_mean: None, bounds };
-        let decided = head.decide(&sampled(&MEANS, &LATENT).given());
+        let decided = decided(&ActionHead::Gsde(head), &sampled(&MEANS, &LATENT).given());
         let raw = floats(&decided.raw_action);
         for (element, mean) in MEANS.iter().enumerate() {
             let terms = LATENT.iter().zip(deviation.iter().skip(element).step_by(2));
@@ -51,9 +51,10 @@ fn state_dependent_noise_is_normal_with_the_variance_of_its_latent_vector() {
 fn a_seed_that_is_kept_keeps_the_noise_a_linear_map_of_the_latent_vector() {
     let deviation = vec![0.5, 0.2, 0.9, 0.4, 0.3, 1.5];
     let head = Gsde { deviation, size: 2, squash: false, clip_mean: None, bounds: unbounded() };
+    let head = ActionHead::Gsde(head);
     let noise = |latent: [f32; 3]| {
         let asked = once(&[0.0; 2], &latent, Mode::Sample { seed: 5, row: 2 });
-        floats(&head.decide(&asked.given()).raw_action).to_vec()
+        floats(&decided(&head, &asked.given()).raw_action).to_vec()
     };
     let (a, b, both) = (noise([1.0, 0.0, 0.0]), noise([0.0, 2.0, 0.0]), noise([1.0, 2.0, 0.0]));
     for element in 0..2 {
@@ -67,13 +68,15 @@ fn a_mean_is_clipped_before_noise_comes_to_it() {
     let deviation = vec![0.1; 3];
     let head = Gsde { deviation, size: 1, squash: true, clip_mean: Some(2.0), bounds };
     let asked = once(&[7.0], &LATENT, Mode::Deterministic);
-    assert_eq!(floats(&head.decide(&asked.given()).raw_action), [2.0f64.tanh() as f32]);
+    let decided = decided(&ActionHead::Gsde(head), &asked.given());
+    assert_eq!(floats(&decided.raw_action), [2.0f64.tanh() as f32]);
 }
 
 #[test]
 fn bits_are_drawn_by_their_probabilities_and_independently() {
     let logits = [0.4, -1.3];
-    let decided = Bernoulli { size: 2 }.decide(&sampled(&logits, &[]).given());
+    let head = ActionHead::Bernoulli(Bernoulli { size: 2 });
+    let decided = decided(&head, &sampled(&logits, &[]).given());
     let bits = floats(&decided.raw_action);
     let p = logits.map(|x: f32| 1.0 / (1.0 + f64::from(-x).exp()));
     let expected =
@@ -87,7 +90,7 @@ fn each_element_of_several_choices_follows_its_own_probabilities() {
     let head = Categorical { choices: vec![2, 3], start: 0, bits: false };
     let probs = [[0.3, 0.7, 0.0], [0.2, 0.3, 0.5]];
     let logits = [0.3f32, 0.7, 0.2, 0.3, 0.5].map(f32::ln);
-    let decided = head.decide(&sampled(&logits, &[]).given());
+    let decided = decided(&ActionHead::Categorical(head), &sampled(&logits, &[]).given());
     let Actions::I64(chosen) = &decided.raw_action else { panic!("no choices") };
     let expected: Vec<f64> =
         (0..6).map(|class| probs[0][class % 2] * probs[1][class / 2]).collect();
@@ -101,7 +104,8 @@ fn what_a_mask_leaves_keeps_its_proportions() {
     let masks = [1, 0, 1, 1].repeat(N);
     let asked = sampled(&logits, &[]);
     let given = Given { masks: Some(&masks), ..asked.given() };
-    let Actions::I64(chosen) = head.decide(&given).raw_action else { panic!("no choices") };
+    let decided = decided(&ActionHead::Categorical(head), &given);
+    let Actions::I64(chosen) = decided.raw_action else { panic!("no choices") };
     let expected = [4.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0];
     assert_shares(chosen.iter().map(|action| [0, 3, 1, 2][*action as usize]), &expected);
 }
@@ -128,9 +132,9 @@ fn an_action_to_evaluate_gets_the_log_prob_that_its_draw_had() {
     let asked = sampled(&MEANS, &LATENT);
     let modes = [Mode::Deterministic; N];
     for head in heads {
-        let drawn = head.decide(&asked.given());
+        let drawn = decided(&head, &asked.given());
         let raw_actions = Some(&drawn.raw_action);
-        let evaluated = head.decide(&Given { raw_actions, modes: &modes, ..asked.given() });
+        let evaluated = decided(&head, &Given { raw_actions, modes: &modes, ..asked.given() });
         assert_eq!(evaluated.raw_action, drawn.raw_action);
         assert_eq!(evaluated.log_prob, drawn.log_prob);
     }
@@ -146,7 +150,7 @@ struct Asked {
 impl Asked {
     fn given(&self) -> Given<'_> {
         let Self { outputs, more, modes } = self;
-        Given { outputs, more, masks: None, raw_actions: None, modes }
+        Given { outputs, more, masks: None, raw_actions: None, first: 0, modes }
     }
 }
 

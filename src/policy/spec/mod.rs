@@ -1,6 +1,7 @@
 //! How a policy is built: what its card says under `policy`.
 
 mod check;
+mod flops;
 mod head;
 mod network;
 

@@ -66,7 +66,9 @@ fn run(policy: &mut NeuralPolicy, observations: &[f32], modes: &[Mode]) -> Outpu
 
 fn run_on(policy: &mut NeuralPolicy, observations: Observations, modes: &[Mode]) -> Output {
     let wants = policy.spec().wants();
-    policy.forward(&Input::new(observations, modes.to_vec(), wants)).unwrap()
+    let mut output = Output::default();
+    policy.forward(&Input::new(observations, modes.to_vec(), wants), &mut output).unwrap();
+    output
 }
 
 fn floats(actions: &Actions) -> &[f32] {

@@ -80,8 +80,9 @@ impl Service {
             }
             Err(full) => {
                 vitals.tally().refused(full.reason);
-                refused
-                    .extend(responder.refuse(&full.item, &refusal::overloaded(&full, queue.limits)));
+                refused.extend(
+                    responder.refuse(&full.item, &refusal::overloaded(&full, queue.limits)),
+                );
             }
         });
         if !refused.is_empty() {
