@@ -105,6 +105,9 @@ impl Outbox {
     }
 
     fn count(&mut self) {
+        if self.sent.is_empty() {
+            return;
+        }
         let now = self.queue.now();
         let mut tally = self.vitals.tally();
         for Sent { arrived, outcome, bytes } in self.sent.drain(..) {

@@ -10,7 +10,7 @@ use std::{
 
 use super::pending::Pending;
 use crate::{
-    batch::{Batch, Batcher, Cost, Limits, Refused, Request},
+    batch::{Batch, Batcher, Cost, Limits, Refused},
     wire::health::QueueHealth,
 };
 
@@ -80,12 +80,13 @@ impl Queue {
     /// that there is no place for it.
     pub fn push_all(
         &self,
-        requests: impl Iterator<Item = (Arc<Pending>, Request)>,
+        requests: impl Iterator<Item = Arc<Pending>>,
         mut told: impl FnMut(Result<Option<Arc<Pending>>, Refused<Arc<Pending>>>),
     ) {
         let mut state = self.lock();
         let now = self.now();
-        for (pending, request) in requests {
+        for pending in requests {
+            let request = pending.request();
             told(state.batcher.push(pending, request, now));
         }
         self.note_expiry(&state);

@@ -52,8 +52,9 @@ impl Responder {
     }
 
     /// Remembers a queued request until it is answered.
-    pub fn expect(&mut self, pending: Arc<Pending>) {
-        self.open.insert(pending.number, Open { pending, computed: None });
+    pub fn expect(&mut self, pending: &Arc<Pending>) {
+        let open = Open { pending: pending.clone(), computed: None };
+        self.open.insert(pending.number, open);
     }
 
     /// Requests without an answer.

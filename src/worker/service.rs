@@ -1,13 +1,13 @@
 //! A worker on the network: takes requests, answers them, drains.
 
 mod presence;
-mod reception;
 
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
+use async_nats::Message;
 use tokio::{
     sync::{mpsc, watch},
     time::{Interval, MissedTickBehavior, interval, timeout},
@@ -18,14 +18,13 @@ use super::{
     answer::Answer,
     confirmation::Confirmation,
     endurance::Endurance,
-    engine::{Done, Engine},
-    intake::Intake,
+    engine::Done,
     membership::{Membership, TICK},
     outbox::Outbox,
     pending::Pending,
     queue::Queue,
+    reception::Reception,
     refusal,
-    responder::Responder,
     run::Setup,
     saturation::Saturation,
     served::Served,
@@ -40,6 +39,9 @@ use crate::{
     wire::{Code, State, WireError, subjects},
 };
 
+/// Requests taken in one go before they are computed and finished batches get their turn: the
+/// runtime's own budget for one turn of a task, past which the connection is to be served.
+const BURST: usize = 128;
 /// So many failed batches in a row mean a broken device.
 const MAX_FAILURES: u64 = 8;
 const BROKEN: &str = "the device is broken; the log says how";
@@ -49,16 +51,10 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 pub struct Service {
     served: Arc<Served>,
     queue: Arc<Queue>,
-    engine: Arc<Engine>,
-    intake: Intake,
-    /// Requests that are not yet queued.
-    checked: Vec<Arc<Pending>>,
-    /// Answers of those that are not going to be.
-    refused: Vec<Answer>,
+    reception: Reception,
     /// For the next request that expires.
     alarm: Alarm,
     standstill: Standstill,
-    responder: Responder,
     membership: Membership,
     saturation: Saturation,
     endurance: Endurance,
@@ -87,26 +83,22 @@ impl Service {
     /// No broker, or the device fails.
     pub async fn start(setup: Setup) -> Result<Self, Failure> {
         let Setup { served, policy, canary, nats, drain_timeout, default_budget, vitals } = setup;
-        let limits = vitals.about.limits;
         let served = Arc::new(served);
-        let queue = Arc::new(Queue::new(limits));
-        let looked_at = queue.clone();
+        let device = (policy, canary);
+        let (reception, done) =
+            Reception::open(served.clone(), device, default_budget, vitals.clone()).await?;
+        let (queue, looked_at) = (reception.queue.clone(), reception.queue.clone());
         vitals.watch_queue(move || looked_at.look());
-        let (engine, done) = Engine::start(policy, canary, queue.clone(), vitals.clone()).await?;
         let data = connect(&nats, nats::REQUESTS, &vitals).await?;
         let control = connect(&nats, nats::CONTROL, &vitals).await?;
         let model = served.spec.model.clone();
         let subject = subjects::infer(&nats.prefix, &model);
         let membership = Membership::new(data.client.clone(), subject, model);
         Ok(Self {
-            engine,
-            intake: Intake::new(served.clone(), vitals.clone(), default_budget),
-            checked: Vec::new(),
-            refused: Vec::new(),
+            reception,
             alarm: Alarm::new(),
             standstill: Standstill::new(queue.now()),
-            responder: Responder::new(served.clone()),
-            saturation: Saturation::new(limits.queue_rows),
+            saturation: Saturation::new(queue.limits.queue_rows),
             endurance: Endurance::default(),
             control,
             moving: false,
@@ -171,6 +163,44 @@ impl Service {
         self.finish().await
     }
 
+    /// What has waited for as long as this process stood still is here now: takes it.
+    async fn catch_up(&mut self) {
+        let messages = self.membership.take_all();
+        self.take(messages).await;
+        self.standstill.end();
+        self.queue.wake();
+    }
+
+    /// Takes what has arrived: what came together is computed together.
+    async fn take_burst(&mut self, first: Message) {
+        let began = self.queue.now();
+        let arrived = self.standstill.arrival(began);
+        let (mut messages, mut bytes) = (0, 0);
+        let mut message = Some(first);
+        while let Some(received) = message {
+            messages += 1;
+            bytes += received.payload.len();
+            self.reception.check(received, arrived);
+            message = if messages < BURST { self.membership.try_next() } else { None };
+        }
+        self.vitals.tally().received(messages as u64, bytes);
+        let refused = self.reception.queue_checked();
+        self.refuse(refused).await;
+        let spent = self.queue.now().saturating_sub(began);
+        self.vitals.tally().decode.record(spent.as_secs_f64());
+    }
+
+    /// Takes these.
+    async fn take(&mut self, messages: impl IntoIterator<Item = Message>) {
+        let arrived = self.standstill.arrival(self.queue.now());
+        for message in messages {
+            self.vitals.tally().received(1, message.payload.len());
+            self.reception.check(message, arrived);
+        }
+        let refused = self.reception.queue_checked();
+        self.refuse(refused).await;
+    }
+
     /// Answers those whose deadline has passed while they waited.
     async fn expire(&mut self) {
         for pending in self.queue.take_expired() {
@@ -179,12 +209,12 @@ impl Service {
     }
 
     async fn refuse_open(&mut self, pending: &Pending, error: &WireError) {
-        let answer = self.responder.refuse(pending, error);
+        let answer = self.reception.responder.refuse(pending, error);
         self.refuse(answer).await;
     }
 
     async fn refuse_all(&mut self, error: &WireError) {
-        let answers = self.responder.refuse_all(error);
+        let answers = self.reception.responder.refuse_all(error);
         self.refuse(answers).await;
     }
 
@@ -204,7 +234,7 @@ impl Service {
     /// device can go on.
     async fn compute_brief(&mut self) -> bool {
         while self.outbox.connected
-            && let Some(done) = self.engine.compute_brief()
+            && let Some(done) = self.reception.compute_brief()
         {
             if !self.reply(Some(done)).await {
                 return false;
@@ -217,7 +247,7 @@ impl Service {
     /// Sends the answers of a batch; whether the device can go on. After a panic it has ended, and
     /// there is no further batch.
     async fn reply(&mut self, done: Option<Done>) -> bool {
-        let Some(mut done) = done else { return false };
+        let Some(done) = done else { return false };
         let panicked = done.panicked;
         if let Err(problem) = &done.output {
             tracing::error!(rows = done.batch.rows, problem, "a batch failed");
@@ -225,11 +255,8 @@ impl Service {
         self.count(&done);
         let mut trace = done.trace();
         let began = self.queue.now();
-        let answers = self.responder.answer(&mut done, self.data.client.max_payload());
+        let answers = self.reception.answer(done, self.data.client.max_payload());
         let encoded = self.queue.now();
-        if let Ok(output) = done.output {
-            self.engine.take_back(output);
-        }
         trace.requests = self.outbox.send(answers).await;
         let published = self.queue.now();
         if !trace.requests.is_empty() {
@@ -263,7 +290,7 @@ impl Service {
         let has_left =
             !self.outbox.connected || self.spec.as_ref().is_none_or(SpecService::has_left);
         let left = has_left && !self.membership.is_member();
-        self.drain_by.is_some() && left && self.responder.open() == 0
+        self.drain_by.is_some() && left && self.reception.responder.open() == 0
     }
 
     /// The time to drain is over: whoever still waits is told so.
@@ -273,8 +300,11 @@ impl Service {
         self.queue.abandon();
         let error =
             WireError::new(Code::Draining, "this worker shuts down and could not finish it");
-        if self.responder.open() > 0 {
-            tracing::warn!(requests = self.responder.open(), "worker.drain_timeout_s is over");
+        if self.reception.responder.open() > 0 {
+            tracing::warn!(
+                requests = self.reception.responder.open(),
+                "worker.drain_timeout_s is over"
+            );
         }
         self.refuse_all(&error).await;
     }
@@ -325,7 +355,7 @@ impl Service {
         let spec = &self.served.spec;
         tracing::info!(
             %state, worker = spec.worker, model = spec.model, version = spec.model_version,
-            weights = spec.weights, device = spec.device, open = self.responder.open(), "worker"
+            weights = spec.weights, device = spec.device, open = self.reception.responder.open(), "worker"
         );
     }
 }

@@ -155,7 +155,7 @@ impl Service {
     /// Once nothing is open any more: looks for another server.
     async fn move_on(&mut self) {
         let has_left = self.spec.as_ref().is_none_or(SpecService::has_left);
-        if self.membership.is_member() || !has_left || self.responder.open() > 0 {
+        if self.membership.is_member() || !has_left || self.reception.responder.open() > 0 {
             return;
         }
         self.moving = false;
