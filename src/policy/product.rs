@@ -225,7 +225,7 @@ impl<S: Simd, F: Fn(usize) -> usize> Run<'_, '_, S, F> {
         let (outputs, columns) = (self.panels.outputs, self.panels.columns(panel, P));
         let y = self.y[row * outputs..(row + R) * outputs].chunks_exact_mut(outputs);
         for (sums, y) in self.sums.chunks_exact(P).zip(y) {
-            y[columns.clone()].copy_from_slice(&sums.as_flattened()[..columns.len()]);
+            put(sums, &mut y[columns.clone()]);
         }
     }
 
@@ -250,6 +250,18 @@ impl<S: Simd, F: Fn(usize) -> usize> Run<'_, '_, S, F> {
             }
             first += len;
         }
+    }
+}
+
+/// Panels that are full are moved in vectors; of the last one there may be fewer columns.
+#[inline(always)]
+fn put(sums: &[[f32; PANEL]], y: &mut [f32]) {
+    let (full, rest) = y.as_chunks_mut::<PANEL>();
+    for (sums, y) in sums.iter().zip(&mut *full) {
+        *y = *sums;
+    }
+    if !rest.is_empty() {
+        rest.copy_from_slice(&sums[full.len()][..rest.len()]);
     }
 }
 
