@@ -103,12 +103,12 @@ impl Encoder {
         Arch::new().dispatch(Encode { piece, row, observations, rows, encoded });
     }
 
-    /// Whether the piece may become what is no number, or one that is too large.
-    pub fn may_overflow(&self, piece: usize, observations: &Observations) -> bool {
-        match (&self.pieces[piece].form, observations) {
-            (Form::OneHot { .. }, _) | (Form::Number | Form::Pixel, Observations::U8(_)) => false,
-            _ => true,
-        }
+    /// Whether the piece is small numbers, whatever is observed.
+    pub fn is_bounded(&self, piece: usize, observations: &Observations) -> bool {
+        matches!(
+            (&self.pieces[piece].form, observations),
+            (Form::OneHot { .. }, _) | (Form::Number | Form::Pixel, Observations::U8(_))
+        )
     }
 }
 
