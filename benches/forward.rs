@@ -12,6 +12,7 @@ use carla_rl::{
             Activation, Convolution, Features, Head, IMAGE, ImageNetwork, Lstm, NetworkSpec,
             Postprocess, ValueMemory,
         },
+        threads::Threads,
     },
     wire::{DType, Observations, Space, Wants, space::Bound},
 };
@@ -29,6 +30,10 @@ pub fn benches(criterion: &mut Criterion) {
     for (name, spec) in [("mlp", mlp()), ("cnn", cnn()), ("lstm", lstm())] {
         forward(criterion, name, &mut made(&spec));
     }
+    // As `model.threads` spreads it by default.
+    let mut spread = made(&cnn());
+    spread.spread(Threads::Auto).expect("there are threads");
+    forward(criterion, "cnn_spread", &mut spread);
 }
 
 /// The example artifact, on the device and in the precision that the environment names.

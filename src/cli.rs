@@ -59,6 +59,9 @@ pub struct SettingsArgs {
     /// Device: auto, cpu, metal, cuda, cuda:N (environment: MODEL_DEVICE)
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
+    /// Threads that share a batch on a CPU: auto, or a number (environment: MODEL_THREADS)
+    #[arg(long, value_name = "N")]
+    pub threads: Option<String>,
 }
 
 #[derive(Args, Debug)]

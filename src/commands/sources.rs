@@ -26,6 +26,7 @@ fn flags(arguments: &SettingsArgs) -> Vec<Flag> {
         ("--model-version", "model.version", arguments.model_version.clone()),
         ("--artifacts", "model.artifacts", artifacts),
         ("--device", "model.device", arguments.device.clone()),
+        ("--threads", "model.threads", arguments.threads.clone()),
     ];
     let flag = |name: &str, key: &str, value: String| Flag {
         name: name.to_owned(),

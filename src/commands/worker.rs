@@ -82,7 +82,8 @@ fn give_up(why: &str) {
 fn open(model: &settings::Model) -> Result<(Artifact, Verified), Failure> {
     let folder = folder(model).map_err(configuration)?;
     let artifact = Artifact::open(&folder).map_err(configuration)?;
-    let verified = artifact.verify(model.device, model.precision).map_err(configuration)?;
+    let mut verified = artifact.verify(model.device, model.precision).map_err(configuration)?;
+    verified.policy.spread(model.threads).map_err(Failure::Defect)?;
     Ok((artifact, verified))
 }
 

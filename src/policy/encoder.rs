@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use candle_core::Result;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     PolicySpec,
@@ -97,21 +98,17 @@ impl Encoder {
         rows: Range<usize>,
         encoded: &mut [f32],
     ) {
-        let all = rows.start * self.row..rows.end * self.row;
-        let piece = &self.pieces[piece];
-        match observations {
-            Observations::U8(values) => piece.encode_rows(&values[all], self.row, encoded),
-            Observations::F32(values) => piece.encode_rows(&values[all], self.row, encoded),
-            Observations::F64(values) => piece.encode_rows(&values[all], self.row, encoded),
-        }
+        let rows = rows.start * self.row..rows.end * self.row;
+        let (piece, row) = (&self.pieces[piece], self.row);
+        Arch::new().dispatch(Encode { piece, row, observations, rows, encoded });
     }
 
-    /// Whether the piece may become what is no number, or one that is too large.
-    pub fn may_overflow(&self, piece: usize, observations: &Observations) -> bool {
-        match (&self.pieces[piece].form, observations) {
-            (Form::OneHot { .. }, _) | (Form::Number | Form::Pixel, Observations::U8(_)) => false,
-            _ => true,
-        }
+    /// Whether the piece is small numbers, whatever is observed.
+    pub fn is_bounded(&self, piece: usize, observations: &Observations) -> bool {
+        matches!(
+            (&self.pieces[piece].form, observations),
+            (Form::OneHot { .. }, _) | (Form::Number | Form::Pixel, Observations::U8(_))
+        )
     }
 }
 
@@ -148,6 +145,7 @@ impl Piece {
         }
     }
 
+    #[inline(always)]
     fn encode_rows<T: Element>(&self, values: &[T], row: usize, encoded: &mut [f32]) {
         let rows = values.chunks_exact(row).zip(encoded.chunks_exact_mut(self.width().max(1)));
         for (values, encoded) in rows {
@@ -155,6 +153,7 @@ impl Piece {
         }
     }
 
+    #[inline(always)]
     fn encode_row<T: Element>(&self, values: &[T], encoded: &mut [f32]) {
         match &self.form {
             Form::Number => self.order.put(values, |_, x| x.single(), encoded),
@@ -176,6 +175,31 @@ impl Piece {
                     first += choices;
                 }
             }
+        }
+    }
+}
+
+/// For loops that the compiler makes vectors of, with the instructions that are found at run time.
+struct Encode<'a> {
+    piece: &'a Piece,
+    /// Elements of an observation.
+    row: usize,
+    observations: &'a Observations,
+    /// Where in the observations the rows are.
+    rows: Range<usize>,
+    encoded: &'a mut [f32],
+}
+
+impl WithSimd for Encode<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { piece, row, observations, rows, encoded } = self;
+        match observations {
+            Observations::U8(values) => piece.encode_rows(&values[rows], row, encoded),
+            Observations::F32(values) => piece.encode_rows(&values[rows], row, encoded),
+            Observations::F64(values) => piece.encode_rows(&values[rows], row, encoded),
         }
     }
 }

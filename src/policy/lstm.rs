@@ -170,10 +170,9 @@ impl Layer {
         packed.multiply(&inputs, epilogue, gates.values_mut());
         buffers.give_host(both);
         let (mut hidden, mut cell) = (buffers.take(rows, size), buffers.take(rows, size));
-        for row in 0..rows {
-            cell.row_mut(row).copy_from_slice(&state.row(row)[at + size..at + 2 * size]);
-        }
-        Arch::new().dispatch(Open { gates: &gates, cell: &mut cell, hidden: &mut hidden });
+        let before = (state, at + size);
+        let opened = Open { gates: &gates, before, cell: &mut cell, hidden: &mut hidden };
+        Arch::new().dispatch(opened);
         buffers.give_host(gates);
         (hidden, cell)
     }
@@ -182,7 +181,8 @@ impl Layer {
 /// `c' = sigmoid(f) c + sigmoid(i) tanh(g)` and `h' = sigmoid(o) tanh(c')` of all rows.
 struct Open<'a> {
     gates: &'a Host,
-    /// The cell state before and afterwards.
+    /// The cell state, in the columns of this matrix from there on.
+    before: (&'a Host, usize),
     cell: &'a mut Host,
     hidden: &'a mut Host,
 }
@@ -192,14 +192,22 @@ impl WithSimd for Open<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let (before, at) = self.before;
         for row in 0..self.gates.rows() {
-            open_row(simd, self.gates.row(row), self.cell.row_mut(row), self.hidden.row_mut(row));
+            let (cell, hidden) = (self.cell.row_mut(row), self.hidden.row_mut(row));
+            let before = &before.row(row)[at..at + cell.len()];
+            open_row(simd, self.gates.row(row), before, (cell, hidden));
         }
     }
 }
 
 #[inline(always)]
-fn open_row<S: Simd>(simd: S, gates: &[f32], cell: &mut [f32], hidden: &mut [f32]) {
+fn open_row<S: Simd>(
+    simd: S,
+    gates: &[f32],
+    before: &[f32],
+    (cell, hidden): (&mut [f32], &mut [f32]),
+) {
     let size = cell.len();
     let mut vectors: [&[S::f32s]; 4] = [&[]; 4];
     let mut last = [simd.splat_f32s(0.0); 4];
@@ -207,6 +215,7 @@ fn open_row<S: Simd>(simd: S, gates: &[f32], cell: &mut [f32], hidden: &mut [f32
         let (all, rest) = S::as_simd_f32s(&gates[gate * size..(gate + 1) * size]);
         (vectors[gate], last[gate]) = (all, simd.partial_load_f32s(rest));
     }
+    let (before, last_before) = S::as_simd_f32s(before);
     let (cells, last_cells) = S::as_mut_simd_f32s(cell);
     let (shown, last_shown) = S::as_mut_simd_f32s(hidden);
     for at in 0..cells.len() {
@@ -214,9 +223,9 @@ fn open_row<S: Simd>(simd: S, gates: &[f32], cell: &mut [f32], hidden: &mut [f32
         for gate in 0..4 {
             gates[gate] = vectors[gate][at];
         }
-        (cells[at], shown[at]) = opened(simd, gates, cells[at]);
+        (cells[at], shown[at]) = opened(simd, gates, before[at]);
     }
-    let (new, new_shown) = opened(simd, last, simd.partial_load_f32s(last_cells));
+    let (new, new_shown) = opened(simd, last, simd.partial_load_f32s(last_before));
     simd.partial_store_f32s(last_cells, new);
     simd.partial_store_f32s(last_shown, new_shown);
 }

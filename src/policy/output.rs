@@ -198,3 +198,35 @@ fn check(sound: &mut [bool], values: &[f32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wants(log_prob: bool) -> Wants {
+        Wants { log_prob, ..Wants::default() }
+    }
+
+    #[test]
+    fn a_field_that_a_pass_leaves_out_keeps_its_memory_for_the_next_one() {
+        let mut output = Output::default();
+        output.renew(wants(true), false);
+        output.log_prob.as_mut().unwrap().extend([1.0; 40]);
+        let at = output.log_prob.as_ref().unwrap().as_ptr();
+        output.renew(wants(false), false);
+        assert_eq!(output, Output::default(), "nothing is there");
+        output.renew(wants(true), false);
+        let again = output.log_prob.as_ref().unwrap();
+        assert_eq!((again.len(), again.as_ptr()), (0, at));
+    }
+
+    #[test]
+    fn a_row_is_sound_only_if_all_of_its_numbers_are_finite() {
+        let mut output = Output { sound: vec![true; 4], ..Output::default() };
+        output.check(3, &[1.0, f32::NAN, 2.0, 3.0, f32::INFINITY, 4.0]);
+        assert_eq!(output.sound, [true, false, true, false]);
+        output.action = Actions::F32(vec![f32::NAN, 0.0, 0.0, 1.0]);
+        output.check_actions(3);
+        assert_eq!(output.sound, [true, false, true, false], "of the last rows");
+    }
+}

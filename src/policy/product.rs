@@ -208,6 +208,7 @@ impl<S: Simd, F: Fn(usize) -> usize> Run<'_, '_, S, F> {
             let count = block_rows(self.x.count - first, most);
             match count {
                 8 => self.block::<V, 8, 1>(first, panel),
+                6 => self.block::<V, 6, 1>(first, panel),
                 4 => self.block::<V, 4, 1>(first, panel),
                 3 => self.block::<V, 3, 1>(first, panel),
                 2 => self.block::<V, 2, 1>(first, panel),
@@ -225,7 +226,7 @@ impl<S: Simd, F: Fn(usize) -> usize> Run<'_, '_, S, F> {
         let (outputs, columns) = (self.panels.outputs, self.panels.columns(panel, P));
         let y = self.y[row * outputs..(row + R) * outputs].chunks_exact_mut(outputs);
         for (sums, y) in self.sums.chunks_exact(P).zip(y) {
-            y[columns.clone()].copy_from_slice(&sums.as_flattened()[..columns.len()]);
+            put(sums, &mut y[columns.clone()]);
         }
     }
 
@@ -253,10 +254,26 @@ impl<S: Simd, F: Fn(usize) -> usize> Run<'_, '_, S, F> {
     }
 }
 
-/// The largest block for which there is a kernel.
+/// Panels that are full are moved in vectors; of the last one there may be fewer columns.
+#[inline(always)]
+fn put(sums: &[[f32; PANEL]], y: &mut [f32]) {
+    let (full, rest) = y.as_chunks_mut::<PANEL>();
+    for (sums, y) in sums.iter().zip(&mut *full) {
+        *y = *sums;
+    }
+    if !rest.is_empty() {
+        rest.copy_from_slice(&sums[full.len()][..rest.len()]);
+    }
+}
+
+/// Rows of the next block, of `left` and at most `most`. Six are the fastest, eight almost; smaller
+/// blocks wait for loads and for each other's sums, so they are left to the end.
 #[inline(always)]
 pub fn block_rows(left: usize, most: usize) -> usize {
-    for rows in [8, 4, 3, 2] {
+    if most >= 6 && (left >= 24 || left.is_multiple_of(6)) {
+        return 6;
+    }
+    for rows in [8, 6, 4, 3, 2] {
         if rows <= left && rows <= most {
             return rows;
         }

@@ -42,7 +42,7 @@ impl Source<'_> {
         let mut encoded = buffers.take(some.len(), self.encoder.width(piece));
         let rows = self.rows.start + some.start..self.rows.start + some.end;
         self.encoder.encode(piece, observations, rows, encoded.values_mut());
-        if self.encoder.may_overflow(piece, observations) {
+        if !self.encoder.is_bounded(piece, observations) {
             let largest = self.place.precision.largest();
             for (row, sound) in self.sound[some].iter_mut().enumerate() {
                 *sound &= all_within(encoded.row(row), largest);

@@ -1,6 +1,6 @@
 //! How many threads the rows of a batch are spread over, on the CPU.
 
-use std::{fmt, num::NonZero, ops::Range, str::FromStr};
+use std::{num::NonZero, ops::Range};
 
 use candle_core::Result;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -134,58 +134,27 @@ impl Default for Lane {
     }
 }
 
-impl FromStr for Threads {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        // Digits alone: the standard parser also takes a sign.
-        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-        match text.parse() {
-            _ if text == "auto" => Ok(Threads::Auto),
-            Ok(count @ 1..=1024) if is_number => {
-                Ok(NonZero::new(count).map_or(Threads::Auto, Threads::Count))
-            }
-            _ => Err("auto, or a number from 1 to 1024".into()),
-        }
-    }
-}
-
-impl fmt::Display for Threads {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Threads::Auto => f.write_str("auto"),
-            Threads::Count(count) => write!(f, "{count}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn names_are_read_and_written() {
-        for text in ["auto", "1", "16", "1024"] {
-            assert_eq!(text.parse::<Threads>().unwrap().to_string(), text);
-        }
-        for wrong in ["", "0", "-1", "+2", "1025", "Auto", "2.0"] {
-            assert!(wrong.parse::<Threads>().is_err(), "{wrong}");
-        }
+    fn count(threads: usize) -> Threads {
+        Threads::Count(NonZero::new(threads).unwrap())
     }
 
     #[test]
     fn small_policies_get_one_thread_and_large_ones_no_more_than_are_of_use() {
         assert_eq!(Threads::Auto.count(LARGE - 1), 1);
         assert!((1..=MOST).contains(&Threads::Auto.count(LARGE)));
-        assert_eq!("3".parse::<Threads>().unwrap().count(1), 3);
+        assert_eq!(count(3).count(1), 3);
     }
 
     #[test]
     fn a_batch_wakes_no_more_threads_than_it_has_work_for() {
-        let lanes = Lanes::spread("4".parse().unwrap(), WORTH_WAKING / 2).unwrap();
+        let lanes = Lanes::spread(count(4), WORTH_WAKING / 2).unwrap();
         let woken = [1, 3, 4, 6, 8, 1000].map(|rows| lanes.worth(rows));
         assert_eq!(woken, [1, 1, 2, 3, 4, 4]);
-        let lanes = Lanes::spread("4".parse().unwrap(), 100 * WORTH_WAKING).unwrap();
+        let lanes = Lanes::spread(count(4), 100 * WORTH_WAKING).unwrap();
         assert_eq!([1, 2, 9].map(|rows| lanes.worth(rows)), [1, 2, 4]);
     }
 }

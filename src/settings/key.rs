@@ -26,6 +26,11 @@ pub enum Kind {
         max: i64,
         unit: &'static str,
     },
+    /// A count of `unit`, from 1 to `max`, or `auto`.
+    Count {
+        max: i64,
+        unit: &'static str,
+    },
     /// Seconds, whole or not, from `min` to `max`.
     Seconds {
         min: f64,
@@ -56,6 +61,15 @@ impl Key {
         unit: &'static str,
     ) -> Self {
         Self { kind: Kind::Integer { min, max, unit }, ..Self::text(section, field) }
+    }
+
+    /// A count from 1 to `max`, or `auto`.
+    pub(super) const fn count(
+        section: &'static str,
+        field: &'static str,
+        (max, unit): (i64, &'static str),
+    ) -> Self {
+        Self { kind: Kind::Count { max, unit }, ..Self::text(section, field) }
     }
 
     /// `true` or `false`.
@@ -233,6 +247,7 @@ mod tests {
             );
             let range = match key.kind {
                 Kind::Integer { min, max, unit } => format!("{min} to {max} {unit}"),
+                Kind::Count { max, unit } => format!("1 to {max} {unit}"),
                 Kind::Seconds { min, max } => format!("{min} to {max} seconds"),
                 Kind::Ratio => "0 to 1".to_owned(),
                 Kind::Text | Kind::Switch => continue,

@@ -87,7 +87,7 @@ fn typed(key: &Key, text: &str) -> ValueKind {
         Kind::Text => None,
         // Python's spelling, too.
         Kind::Switch => text.to_ascii_lowercase().parse().ok().map(ValueKind::Boolean),
-        Kind::Integer { .. } => integer(),
+        Kind::Integer { .. } | Kind::Count { .. } => integer(),
         Kind::Seconds { .. } | Kind::Ratio => integer().or_else(number),
     };
     value.unwrap_or_else(|| ValueKind::String(text.to_owned()))

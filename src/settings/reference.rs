@@ -39,6 +39,7 @@ fn takes(key: &Key) -> String {
         Kind::Text => "text".to_owned(),
         Kind::Switch => "`true` or `false`".to_owned(),
         Kind::Integer { min, max, unit } => format!("integer, {min} to {max} {unit}"),
+        Kind::Count { max, unit } => format!("`auto` or integer, 1 to {max} {unit}"),
         Kind::Seconds { min, max } => format!("number, {min} to {max} seconds"),
         Kind::Ratio => "number, 0 to 1".to_owned(),
     };

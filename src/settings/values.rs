@@ -1,6 +1,7 @@
 //! Reading typed values out of a layer, or out of all of them merged.
 
 use std::fmt::Display;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,6 +80,23 @@ impl<'a> Values<'a> {
             self.reject(key, format!("an integer from {min} to {max} ({unit})"));
         }
         integer
+    }
+
+    /// A count within the key's range, or `auto`, which is an inner `None`.
+    pub(super) fn count(&mut self, key: &Key) -> Option<Option<NonZero<usize>>> {
+        let Kind::Count { max, unit } = key.kind else {
+            return None;
+        };
+        let count = match &self.get(key)?.kind {
+            ValueKind::String(text) if text == "auto" => return Some(None),
+            ValueKind::I64(count) if *count <= max => usize::try_from(*count).ok(),
+            _ => None,
+        };
+        let count = count.and_then(NonZero::new);
+        if count.is_none() {
+            self.reject(key, format!("auto or an integer from 1 to {max} ({unit})"));
+        }
+        count.map(Some)
     }
 
     /// Seconds within the key's range, which keeps the duration from overflowing.
@@ -181,12 +199,21 @@ mod tests {
     use crate::settings::{Settings, Sources};
 
     #[test]
+    fn a_count_may_be_left_to_the_program() {
+        let key = Key::count("model", "threads", (1024, "threads"));
+        for (text, valid) in [("auto", true), ("16", true), ("Auto", false), ("1.5", false)] {
+            assert_eq!(rejected(&key, text), !valid, "{text}");
+        }
+    }
+
+    #[test]
     fn values_at_the_ends_of_their_ranges_pass_and_those_beyond_fail() {
         for key in all() {
             let (low, high, below, above) = match key.kind {
                 Kind::Integer { min, max, .. } => {
                     (min as f64, max as f64, min as f64 - 1.0, max as f64 + 1.0)
                 }
+                Kind::Count { max, .. } => (1.0, max as f64, 0.0, max as f64 + 1.0),
                 Kind::Seconds { min, max } => (min, max, min - 0.1, max + 0.1),
                 Kind::Ratio => (0.0, 1.0, -0.1, 1.1),
                 Kind::Text | Kind::Switch => continue,

@@ -71,3 +71,45 @@ fn layers(mut inputs: usize, widths: &[usize]) -> usize {
 fn branch(inputs: usize, widths: &[usize], outputs: usize) -> usize {
     layers(inputs, widths) + widths.last().unwrap_or(&inputs) * outputs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Activation, Head, Lstm, NetworkSpec, Postprocess, ValueMemory};
+    use super::*;
+    use crate::wire::{DType, space::Bound};
+
+    fn boxed(shape: &[usize], dtype: DType) -> Space {
+        let (low, high) = (Bound::Uniform(0.0), Bound::Uniform(255.0));
+        Space::Box { dtype, shape: shape.to_vec(), low, high }
+    }
+
+    fn flops(observation_space: Space, network: NetworkSpec) -> u64 {
+        let action_space = boxed(&[2], DType::F4);
+        let head = Head::DiagonalGaussian { squash: false, log_std: None };
+        let (normalize, postprocess) = (None, Postprocess::Clip);
+        PolicySpec { observation_space, action_space, normalize, network, head, postprocess }
+            .row_flops()
+    }
+
+    #[test]
+    fn every_layer_counts_where_it_is_used() {
+        let numbers = || boxed(&[64], DType::F4);
+        let mlp = NetworkSpec::mlp(Activation::Tanh, vec![256, 256], None);
+        assert_eq!(flops(numbers(), mlp), 2 * (64 * 256 + 256 * 256 + 256 * 2));
+        let lstm = Some(Lstm { size: 256, layers: 2, value: ValueMemory::Own });
+        let recurrent =
+            NetworkSpec { lstm, ..NetworkSpec::mlp(Activation::Tanh, vec![], Some(vec![])) };
+        let products = 2 * 1024 * (64 + 256 + 256 + 256) + 256 * 2 + 256;
+        assert_eq!(flops(numbers(), recurrent), 2 * products);
+        let convolutions = vec![crate::policy::spec::Convolution {
+            channels: 8,
+            kernel: 3,
+            stride: 1,
+            padding: 0,
+        }];
+        let mut convolved = NetworkSpec::mlp(Activation::Relu, vec![], None);
+        convolved.features.images.insert(IMAGE.into(), ImageNetwork { convolutions, width: 10 });
+        let products = 8 * 4 * 4 * 9 * 3 + 8 * 4 * 4 * 10 + 10 * 2;
+        assert_eq!(flops(boxed(&[3, 6, 6], DType::U1), convolved), 2 * products);
+    }
+}

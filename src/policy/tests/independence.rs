@@ -113,3 +113,30 @@ fn an_overflow_inside_the_network_is_not_hidden_by_an_activation() {
         }
     }
 }
+
+#[test]
+fn threads_change_no_bit_of_a_row_and_not_their_order() {
+    let spec = wide_spec(Head::DiagonalGaussian { squash: false, log_std: None });
+    let observations = tiny::wave_values(9000, 25 * 301);
+    let modes: Vec<Mode> = (0..301).map(|row| Mode::Sample { seed: 9, row }).collect();
+    let alone = run(&mut policy(&spec), &observations, &modes);
+    for threads in [2, 3, 7] {
+        let mut policy = policy(&spec);
+        policy.spread(Threads::Count(threads.try_into().unwrap())).unwrap();
+        for _ in 0..2 {
+            assert_eq!(run(&mut policy, &observations, &modes), alone, "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_evaluated_keep_their_actions_in_every_share() {
+    let mut policy = policy(&wide_spec(Head::DiagonalGaussian { squash: false, log_std: None }));
+    let observations = Observations::F32(tiny::wave_values(9000, 25 * 130));
+    let wants = policy.spec().wants();
+    let raw = Actions::F32(tiny::wave_values(70, 2 * 130));
+    let input = Input::new(observations, vec![Mode::Deterministic; 130], wants);
+    let mut output = Output::default();
+    policy.forward(&Input { raw_actions: Some(raw.clone()), ..input }, &mut output).unwrap();
+    assert_eq!(output.raw_action, raw);
+}

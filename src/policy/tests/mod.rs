@@ -12,6 +12,7 @@ use super::{
     Actions, Input, Mode, NeuralPolicy, Output, Policy, PolicySpec, Weights,
     device::Precision,
     spec::{Activation, Head, NetworkSpec, Postprocess},
+    threads::Threads,
 };
 use crate::{
     tiny,
