@@ -3,6 +3,7 @@
 mod passes;
 mod plan;
 mod progress;
+mod report;
 mod stand;
 
 use std::{fs, io::Write, path::Path, thread};
@@ -40,6 +41,8 @@ const RISING: [f64; 5] = [0.1, 0.3, 0.5, 0.7, 0.9];
 pub fn run(arguments: &BenchArgs, out: &mut impl Write) -> Result<(), Failure> {
     let earlier = arguments.compare.as_deref().map(read_earlier).transpose()?;
     let plan = Plan::new(arguments)?;
+    // Before minutes of measuring.
+    arguments.report.as_deref().map(report::prepare).transpose()?;
     let runtime = fleet::runtime()?;
     let results = runtime.block_on(measure(&plan));
     // A pass that is being computed must not keep us.
@@ -50,6 +53,11 @@ pub fn run(arguments: &BenchArgs, out: &mut impl Write) -> Result<(), Failure> {
         true => written(writeln!(out, "{:#}", serde_json::json!(results)))?,
         false => {
             table::lines(&results).iter().try_for_each(|line| written(writeln!(out, "{line}")))?
+        }
+    }
+    if let Some(folder) = &arguments.report {
+        for file in report::write(folder, &results)? {
+            eprintln!("{}", file.display());
         }
     }
     results.comparison.as_ref().map_or(Ok(()), judge)

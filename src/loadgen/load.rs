@@ -72,7 +72,10 @@ impl Load {
             let share = Share { connections, load: self.clone(), number };
             let (connecting, alive) = (connecting.clone(), alive.clone());
             let thread = thread::Builder::new().name(format!("load {number}"));
-            let spawned = thread.spawn(move || done.send(share.run(connecting, began, alive)));
+            let spawned = thread.spawn(move || {
+                // Nobody waits for it any more once the load is stopped.
+                let _ = done.send(share.run(connecting, began, alive));
+            });
             spawned.map_err(|error| Failure::Defect(format!("no thread for load: {error}")))?;
             threads.push((go, result));
         }

@@ -13,6 +13,7 @@
 pub mod answer;
 pub mod arrivals;
 pub mod cell;
+pub mod chart;
 pub mod compare;
 pub mod echo;
 pub mod energy;
@@ -22,6 +23,7 @@ pub mod line;
 pub mod load;
 pub mod machine;
 pub mod pacer;
+pub mod page;
 pub mod question;
 pub mod recorder;
 pub mod results;

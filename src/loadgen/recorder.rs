@@ -164,7 +164,9 @@ mod tests {
         let mut recorder = recorder();
         (0..6).for_each(|_| recorder.sent(MS(200), 6));
         recorder.answered(MS(200), MS(201));
-        ["internal", "overloaded", "internal"].map(|code| recorder.failed(MS(200), code));
+        for code in ["internal", "overloaded", "internal"] {
+            recorder.failed(MS(200), code);
+        }
         (0..2).for_each(|_| recorder.unanswered(MS(200)));
         let counts = &recorder.counts;
         assert_eq!(counts.sent, counts.answered + counts.failed() + counts.unanswered);
