@@ -1,7 +1,12 @@
 //! Plots as SVG, which a page holds as they are: no script, no fonts of their own.
 
+use std::ops::Range;
+
 use plotters::{
-    coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter},
+    coord::{
+        combinators::LogCoord,
+        ranged1d::{AsRangedCoord, KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter},
+    },
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
@@ -99,7 +104,7 @@ impl Chart {
             Scale::Log => {
                 let bottom = points().map(|point| point.1).filter(|y| *y > 0.0);
                 let bottom = bottom.fold(top, f64::min);
-                self.draw((bottom / 1.5..top * 2.0).log_scale())
+                self.draw(Steps::new(bottom / 1.5..top * 2.0))
             }
             _ => self.draw(0.0..top * 1.2),
         }
@@ -179,6 +184,42 @@ impl Chart {
         Ok(())
     }
 }
+
+/// A logarithmic axis with steps of 1, 2 and 5: the library's own has powers of ten alone.
+struct Steps {
+    axis: LogCoord<f64>,
+    range: Range<f64>,
+}
+
+impl Steps {
+    fn new(range: Range<f64>) -> Self {
+        Self { axis: range.clone().log_scale().into(), range }
+    }
+}
+
+impl Ranged for Steps {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        self.axis.map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        let Range { start, end } = self.range;
+        let decades = start.log10().floor() as i32..=end.log10().ceil() as i32;
+        let few = if end / start > 1e3 { &[1.0][..] } else { &[1.0, 2.0, 5.0] };
+        let steps =
+            decades.flat_map(|decade| few.iter().map(move |step| step * 10_f64.powi(decade)));
+        steps.filter(|step| self.range.contains(step)).collect()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+}
+
+impl ValueFormatter<f64> for Steps {}
 
 /// Of a bar, its gap to the next one, the space above and below all of them, px.
 const BAR: u32 = 22;

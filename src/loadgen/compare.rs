@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    results::{Measured, Results, SCHEMA},
+    results::{Measured, Model, Results, SCHEMA},
     table,
 };
 
@@ -14,6 +14,8 @@ use super::{
 pub struct Comparison {
     /// What is worse by more than this share is worse.
     pub threshold: f64,
+    /// What else is not the same, a sentence each.
+    pub differences: Vec<String>,
     pub lines: Vec<Line>,
 }
 
@@ -56,6 +58,7 @@ pub fn read(text: &str) -> Result<Results, String> {
 
 impl Comparison {
     pub fn of(old: &Results, new: &Results, threshold: f64) -> Self {
+        let differences = differences(old, new);
         let (old, new) = (figures(old), figures(new));
         let line = |name: &str| {
             let find = |figures: &[Figure]| {
@@ -65,7 +68,7 @@ impl Comparison {
         };
         let gone = old.iter().filter(|figure| !new.iter().any(|other| other.name == figure.name));
         let names = new.iter().chain(gone).map(|figure| figure.name.as_str());
-        Self { threshold, lines: names.map(line).collect() }
+        Self { threshold, differences, lines: names.map(line).collect() }
     }
 
     pub fn worse(&self) -> impl Iterator<Item = &Line> {
@@ -76,6 +79,24 @@ impl Comparison {
     pub fn has_common(&self) -> bool {
         self.lines.iter().any(|line| line.ratio.is_some())
     }
+}
+
+fn differences(old: &Results, new: &Results) -> Vec<String> {
+    let model = |results: &Results| {
+        let Model { name, version, weights, device, precision } = &results.model;
+        format!("{name} {version} ({weights}), {device} {precision}")
+    };
+    let machine = |results: &Results| {
+        format!("{}, {} processors", results.machine.cpu, results.machine.processors)
+    };
+    let build = |results: &Results| if results.machine.release { "release" } else { "debug" };
+    let all = [
+        ("model", model(old), model(new)),
+        ("machine", machine(old), machine(new)),
+        ("build", build(old).into(), build(new).into()),
+    ];
+    let others = all.into_iter().filter(|(_, old, new)| old != new);
+    others.map(|(what, old, new)| format!("Another {what} then: {old}; now: {new}.")).collect()
 }
 
 fn line(name: &str, old: Option<(f64, bool)>, new: Option<(f64, bool)>, threshold: f64) -> Line {
@@ -120,6 +141,7 @@ fn against_echo(cell: &Measured) -> Option<Figure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loadgen::sample;
 
     fn judged(old: f64, new: f64, more: bool) -> bool {
         line("x", Some((old, more)), Some((new, more)), 0.1).worse
@@ -130,6 +152,33 @@ mod tests {
         assert!(judged(100.0, 111.0, false) && judged(100.0, 89.0, true));
         assert!(!judged(100.0, 109.0, false) && !judged(100.0, 91.0, true));
         assert!(!judged(100.0, 50.0, false) && !judged(100.0, 200.0, true));
+    }
+
+    #[test]
+    fn the_same_run_is_not_worse_than_itself_and_a_slower_one_is() {
+        let (old, mut new) = (sample::results(), sample::results());
+        let same = Comparison::of(&old, &new, 0.1);
+        assert_eq!((same.worse().count(), same.lines.len(), same.has_common()), (0, 3, true));
+        assert!(same.differences.is_empty());
+        new.forward.as_mut().unwrap()[0].latency.p50 *= 2.0;
+        new.end_to_end.as_mut().unwrap().cells[0].ratio.per_s = Some(0.1);
+        new.machine.processors = 64;
+        let slower = Comparison::of(&old, &new, 0.1);
+        let worse: Vec<_> = slower.worse().map(|line| line.figure.as_str()).collect();
+        assert_eq!(worse, ["forward, 1 rows, P50 µs", "64x1, requests/s of echo"]);
+        assert!(slower.differences[0].contains("now: CPU, 64 processors"), "{slower:?}");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let results = sample::results();
+        assert_eq!(read(&serde_json::json!(results).to_string()), Ok(results));
+    }
+
+    #[test]
+    fn an_open_loop_is_compared_by_its_time() {
+        let lines = Comparison::of(&sample::results(), &sample::results(), 0.1).lines;
+        assert_eq!(lines[2].figure, "64x1, poisson 500/s, P50 to echo");
     }
 
     #[test]

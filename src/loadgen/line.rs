@@ -136,7 +136,7 @@ impl Line {
         let (subject, reply) = (self.subject.clone(), self.reply_subject(token));
         let sent = self.client.publish_with_reply(subject, reply, self.question.body.clone());
         sent.await.map_err(|error| error.to_string())?;
-        self.recorder.borrow_mut().sent(due, self.slots.outstanding());
+        self.recorder.borrow_mut().sent(due);
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Pure: [`arrivals`] decide when is asked, [`slots`] which reply belongs to which request, a
 //! [`recorder`] keeps what came back, [`latency`] sums it up, [`stages`] reads where a worker's time
-//! went. A [`window`] holds all of that, [`results`] come from windows, and become a [`table`], or
-//! are [`compare`]d with earlier ones.
+//! went. A [`window`] holds all of that, [`results`] come from windows, and become a [`table`] or a
+//! [`page`] of [`chart`]s, or are [`compare`]d with earlier ones.
 //!
 //! Over NATS: a [`line`] is one connection that asks a [`question`] and judges the [`answer`],
 //! [`load`] many of them, [`pacer`] what wakes them on time. [`echo`] is the barest thing that can
@@ -27,6 +27,8 @@ pub mod page;
 pub mod question;
 pub mod recorder;
 pub mod results;
+#[cfg(test)]
+mod sample;
 pub mod slots;
 pub mod stages;
 pub mod table;

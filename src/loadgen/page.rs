@@ -178,3 +178,25 @@ fn percentiles(measured: &Measured) -> Chart {
         ],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loadgen::sample;
+
+    #[test]
+    fn a_page_has_every_plot_and_every_table_and_no_text_of_others_as_an_element() {
+        let page = html(&sample::results()).unwrap();
+        // By load: latency, batch size. Of the two cells: stages, a curve each. Forward.
+        assert_eq!((page.matches("<svg").count(), page.matches("<table").count()), (6, 3));
+        assert!(page.contains("a&lt;b 0.1.0") && !page.contains("a<b"));
+    }
+
+    #[test]
+    fn a_run_of_one_layer_has_its_plot_alone() {
+        let mut results = sample::results();
+        results.end_to_end = None;
+        let page = html(&results).unwrap();
+        assert_eq!((page.matches("<svg").count(), page.matches("<table").count()), (1, 1));
+    }
+}

@@ -14,6 +14,8 @@ pub struct Recorder {
     pub counts: Counts,
     /// Answers that came within the window, whenever they were asked for.
     completed: u64,
+    /// Requests without an answer so far, whenever they were due.
+    open: u64,
 }
 
 /// `sent` is the sum of `answered`, `errors` and `unanswered`.
@@ -56,18 +58,20 @@ impl Counts {
 impl Recorder {
     pub fn new(window: Range<Duration>) -> Self {
         let (times, counts) = (Times::default(), Counts::default());
-        Self { window, times, counts, completed: 0 }
+        Self { window, times, counts, completed: 0, open: 0 }
     }
 
-    /// A request was sent that was due at that moment; so many are open now.
-    pub fn sent(&mut self, due: Duration, outstanding: usize) {
+    /// A request was sent that was due at that moment. It ends in one of the ways below.
+    pub fn sent(&mut self, due: Duration) {
+        self.open += 1;
         if self.window.contains(&due) {
             self.counts.sent += 1;
-            self.counts.outstanding = self.counts.outstanding.max(outstanding as u64);
+            self.counts.outstanding = self.counts.outstanding.max(self.open);
         }
     }
 
     pub fn answered(&mut self, due: Duration, now: Duration) {
+        self.open = self.open.saturating_sub(1);
         if self.window.contains(&now) {
             self.completed += 1;
         }
@@ -80,6 +84,7 @@ impl Recorder {
     }
 
     pub fn failed(&mut self, due: Duration, code: &str) {
+        self.open = self.open.saturating_sub(1);
         if !self.window.contains(&due) {
             return;
         }
@@ -90,9 +95,11 @@ impl Recorder {
     }
 
     pub fn unanswered(&mut self, due: Duration) {
+        self.open = self.open.saturating_sub(1);
         self.counts.unanswered += u64::from(self.window.contains(&due));
     }
 
+    /// A request was due that can't be sent.
     pub fn withheld(&mut self, due: Duration) {
         self.counts.withheld += u64::from(self.window.contains(&due));
     }
@@ -131,7 +138,7 @@ mod tests {
     fn what_was_due_before_or_after_the_window_does_not_count() {
         let mut recorder = recorder();
         for due in [99, 1100] {
-            recorder.sent(MS(due), 1);
+            recorder.sent(MS(due));
             recorder.answered(MS(due), MS(due));
             recorder.failed(MS(due), "internal");
             recorder.unanswered(MS(due));
@@ -144,7 +151,7 @@ mod tests {
     fn throughput_is_of_what_came_within_the_window() {
         let mut recorder = recorder();
         for (due, now) in [(50, 150), (200, 300), (1000, 1200)] {
-            recorder.sent(MS(due), 1);
+            recorder.sent(MS(due));
             recorder.answered(MS(due), MS(now));
         }
         assert_eq!((recorder.throughput(), recorder.counts.answered), (2.0, 2));
@@ -153,16 +160,27 @@ mod tests {
     #[test]
     fn time_counts_from_when_a_request_was_due() {
         let mut recorder = recorder();
-        recorder.sent(MS(200), 1);
+        recorder.sent(MS(200));
         recorder.answered(MS(200), MS(700));
         let p50 = recorder.times.latency().unwrap().p50;
         assert!((p50 / 500_000.0 - 1.0).abs() < 2e-3, "{p50}");
     }
 
     #[test]
+    fn the_most_that_is_open_holds_what_was_asked_before_the_window() {
+        let mut recorder = recorder();
+        (0..3).for_each(|_| recorder.sent(MS(50)));
+        recorder.answered(MS(50), MS(60));
+        recorder.sent(MS(200));
+        recorder.unanswered(MS(50));
+        recorder.sent(MS(300));
+        assert_eq!(recorder.counts.outstanding, 3);
+    }
+
+    #[test]
     fn nothing_is_dropped_in_silence() {
         let mut recorder = recorder();
-        (0..6).for_each(|_| recorder.sent(MS(200), 6));
+        (0..6).for_each(|_| recorder.sent(MS(200)));
         recorder.answered(MS(200), MS(201));
         for code in ["internal", "overloaded", "internal"] {
             recorder.failed(MS(200), code);
@@ -177,12 +195,12 @@ mod tests {
     #[test]
     fn threads_add_up() {
         let (mut one, mut other) = (recorder(), recorder());
-        one.sent(MS(200), 3);
+        (0..3).for_each(|_| one.sent(MS(200)));
         one.answered(MS(200), MS(300));
-        other.sent(MS(200), 4);
+        (0..4).for_each(|_| other.sent(MS(200)));
         other.failed(MS(200), "internal");
         one.join(&other);
         let Counts { sent, answered, outstanding, .. } = one.counts;
-        assert_eq!((sent, answered, one.counts.failed(), outstanding), (2, 1, 1, 7));
+        assert_eq!((sent, answered, one.counts.failed(), outstanding), (7, 1, 1, 7));
     }
 }

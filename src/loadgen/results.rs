@@ -269,7 +269,7 @@ mod tests {
         let at = Duration::from_millis;
         let mut recorder = Recorder::new(at(0)..at(1000));
         for _ in 0..answers {
-            recorder.sent(at(1), 1);
+            recorder.sent(at(1));
             recorder.answered(at(1), at(1 + ms));
         }
         let used = Used { responder: Some(at(answers)), broker: None, load: Some(at(1)) };

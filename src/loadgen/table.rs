@@ -198,6 +198,7 @@ pub fn notes(results: &Results) -> Vec<String> {
         }
     }
     notes.extend(results.no_power.as_ref().map(|why| format!("No power: {why}.")));
+    notes.extend(results.comparison.iter().flat_map(|both| both.differences.clone()));
     notes
 }
 
@@ -253,6 +254,22 @@ fn watts(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loadgen::sample;
+
+    #[test]
+    fn echo_and_worker_stand_below_each_other_and_failures_have_a_line() {
+        let lines = lines(&sample::results());
+        let at = |start: &str| lines.iter().position(|line| line.starts_with(start)).unwrap();
+        let (echo, worker) = (&lines[at("64x1 ")], &lines[at("64x1 ") + 1]);
+        let cells = |line: &str| line.split_whitespace().map(String::from).collect::<Vec<_>>();
+        let of_echo = ["64x1", "echo", "100", "200", "300", "100", "5.00", "-", "-", "-", "0"];
+        assert_eq!(cells(echo), of_echo);
+        let of_worker = ["worker", "150", "300", "450", "80", "0.80", "5.00", "-", "-", "-", "5"];
+        assert_eq!(cells(worker), of_worker);
+        let told = "64x1, worker: of 105 requests 3 overloaded, 2 unanswered.";
+        assert!(lines.contains(&told.into()), "{lines:?}");
+        assert!(lines.contains(&"No power: no meter.".into()));
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

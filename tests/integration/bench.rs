@@ -12,7 +12,8 @@ use std::{
 use async_nats::Client;
 use carla_rl::{
     loadgen::{
-        Arrivals, Cell, Load, Moment, Question, Recorder, arrivals::Schedule, echo, recorder::Counts,
+        Arrivals, Cell, Load, Moment, Question, Recorder, arrivals::Schedule, echo,
+        recorder::Counts,
     },
     wire::Spec,
 };
@@ -99,7 +100,8 @@ async fn errors_and_nobody_there_are_counted_by_their_codes() {
     armed.store(true, Ordering::SeqCst);
     let load = load(&broker, question, Arrivals::Closed);
     let counts = run(&load).await.counts;
-    assert_eq!((of_errors(&counts), counts.answered), (vec!["internal"], 0));
+    // What it could not compute, and what it could not even queue meanwhile.
+    assert!(counts.errors["internal"] > 0 && counts.answered == 0, "{counts:?}");
     assert_eq!(counts.sent, counts.failed() + counts.unanswered);
     worker.drain().await;
     let counts = run(&load).await.counts;
@@ -128,7 +130,8 @@ async fn an_open_loop_sends_all_that_is_due_though_nobody_answers() {
         let due = Schedule::new(arrivals, CELL, end, load.seed).unwrap();
         let due = due.filter(|arrival| arrival.at >= load.warm_up).count() as u64;
         assert_eq!((counts.sent, counts.unanswered), (due, due), "{arrivals:?}");
-        assert!(counts.outstanding >= due.div_ceil(2), "{arrivals:?}: {counts:?}");
+        // Those of the warm-up, too.
+        assert!(counts.outstanding >= due, "{arrivals:?}: {counts:?}");
     }
 }
 
@@ -167,8 +170,7 @@ async fn load_without_a_broker_says_where_it_looked() {
 }
 
 /// As little as can be measured.
-const QUICK: [&str; 13] = [
-    "bench",
+const QUICK: [&str; 12] = [
     "--duration",
     "100ms",
     "--rounds",
@@ -183,8 +185,12 @@ const QUICK: [&str; 13] = [
     "cpu",
 ];
 
+async fn quick(arguments: &[&str]) -> Output {
+    bench(&[&QUICK[..], arguments].concat()).await
+}
+
 async fn bench(arguments: &[&str]) -> Output {
-    let mut command = program(here(), &[&QUICK[..], arguments].concat());
+    let mut command = program(here(), &[&["bench"], arguments].concat());
     if let Some(server) = std::env::var_os("NATS_SERVER_BIN") {
         command.env("NATS_SERVER_BIN", server);
     }
@@ -201,7 +207,7 @@ fn edited(file: &Path, edit: impl FnOnce(&mut Value)) {
 async fn a_bench_measures_both_layers_draws_them_and_is_compared_with_itself() {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().to_str().unwrap();
-    let output = bench(&["--report", report, "--json"]).await;
+    let output = quick(&["--report", report, "--json"]).await;
     let told = json(&output);
     let rows = told["forward"].as_array().unwrap().iter().map(|pass| &pass["batch_rows"]);
     assert_eq!(rows.collect::<Vec<_>>(), [1, 4]);
@@ -221,7 +227,8 @@ async fn a_bench_measures_both_layers_draws_them_and_is_compared_with_itself() {
 
     let page = fs::read_to_string(folder.path().join("bench.html")).unwrap();
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
-    for text in ["Latency by load", "Batch size by load", "Percentiles, 2x3", "lane-keeping 0.1.0"] {
+    for text in ["Latency by load", "Batch size by load", "Percentiles, 2x3", "lane-keeping 0.1.0"]
+    {
         assert!(page.contains(text), "{text}");
     }
     assert!(!page.contains("<script"));
@@ -229,17 +236,18 @@ async fn a_bench_measures_both_layers_draws_them_and_is_compared_with_itself() {
     let file = folder.path().join("bench.json");
     let earlier = file.to_str().unwrap();
     let compare = ["--compare", earlier, "--threshold", "10"];
-    let output = bench(&compare).await;
+    let output = quick(&compare).await;
     assert!(output.status.success(), "{}", stderr(&output));
-    for text in ["Compared with the earlier run", "2x3, requests/s of echo", "forward, 4 rows, P50"] {
+    for text in ["Compared with the earlier run", "2x3, requests/s of echo", "forward, 4 rows, P50"]
+    {
         assert!(stdout(&output).contains(text), "{text}: {}", stdout(&output));
     }
     edited(&file, |old| old["forward"][1]["latency"]["p50"] = 1e-6.into());
-    let output = bench(&[&compare[..], &["--layer", "forward"]].concat()).await;
+    let output = quick(&[&compare[..], &["--layer", "forward"]].concat()).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("worse than before: forward, 4 rows"), "{}", stderr(&output));
     edited(&file, |old| old["carla_rl_bench"] = 99.into());
-    let output = bench(&compare).await;
+    let output = quick(&compare).await;
     assert_eq!(output.status.code(), Some(78));
     assert!(stderr(&output).contains("got form 99"), "{}", stderr(&output));
 }
@@ -262,20 +270,11 @@ async fn what_keeps_a_bench_from_starting_is_told_with_the_flag_to_change() {
         (&["--model", model, "--rows", "5000", "--layer", "end-to-end"], "--rows is 5000", 78),
     ];
     for &(arguments, told, code) in cases {
-        // The last of a flag that is given twice would be an error of its own.
-        let output = alone(arguments).await;
+        let output = bench(arguments).await;
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(told), "{arguments:?}: {}", stderr(&output));
         assert_eq!(stdout(&output), "", "{arguments:?}");
     }
-}
-
-async fn alone(arguments: &[&str]) -> Output {
-    let mut command = program(here(), &[&["bench"], arguments].concat());
-    if let Some(server) = std::env::var_os("NATS_SERVER_BIN") {
-        command.env("NATS_SERVER_BIN", server);
-    }
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
 #[tokio::test]

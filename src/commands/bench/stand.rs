@@ -10,7 +10,7 @@ use std::{
 
 use rand::{RngCore, TryRngCore, rngs::OsRng};
 use tokio::{
-    process::Child,
+    process::{Child, Command},
     task::spawn_blocking,
     time::{sleep, timeout},
 };
@@ -218,8 +218,7 @@ fn start_worker(
 ) -> Result<Child, Failure> {
     let unwritable = |error| Failure::Defect(format!("{}: {error}", log.display()));
     let mut command = child::command("worker")?;
-    command
-        .args(arguments(flags))
+    settle(&mut command, flags)
         .env("NATS_PREFIX", &nats.prefix)
         .env("SERVER_HOST", "127.0.0.1")
         .env("SERVER_PORT", port.to_string())
@@ -265,7 +264,7 @@ async fn start_echo(flags: &SettingsArgs, nats: &Nats) -> Result<Child, Failure>
     let mut command = child::command("bench-echo")?;
     let subject = echo_subject(nats);
     // The pipe that tells it when we are gone.
-    command.args(arguments(flags)).args(["--subject", &subject]).stdin(Stdio::piped());
+    settle(&mut command, flags).args(["--subject", &subject]).stdin(Stdio::piped());
     let echo = child::start(&mut command)?;
     let client = nats::connect_once(nats, "bench").await?.client;
     let answered = async {
@@ -281,19 +280,21 @@ async fn start_echo(flags: &SettingsArgs, nats: &Nats) -> Result<Child, Failure>
     timeout(ECHO_LIMIT, answered).await.map_err(silent).map(|()| echo)
 }
 
-/// The flags as they would be typed.
-fn arguments(flags: &SettingsArgs) -> Vec<OsString> {
+/// Passes the flags on. An address may hold a password, which others could read among arguments.
+fn settle<'a>(command: &'a mut Command, flags: &SettingsArgs) -> &'a mut Command {
     let SettingsArgs { config, profile, nats_url, model, model_version, artifacts, device } = flags;
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.clone().into_os_string());
     let text = |text: &Option<String>| text.as_ref().map(OsString::from);
     let all = [
         ("--config", path(config)),
         ("--profile", text(profile)),
-        ("--nats-url", text(nats_url)),
         ("--model", text(model)),
         ("--model-version", text(model_version)),
         ("--artifacts", path(artifacts)),
         ("--device", text(device)),
     ];
-    all.into_iter().filter_map(|(flag, value)| Some([flag.into(), value?])).flatten().collect()
+    for (flag, value) in all {
+        command.args(value.map(|value| [flag.into(), value]).into_iter().flatten());
+    }
+    command.envs(nats_url.as_ref().map(|url| ("NATS_URL", url)))
 }
