@@ -51,6 +51,11 @@ impl Broker {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends the server at once.
     pub fn kill(&mut self) {
         // It may have ended by itself; there is nothing else to do about it.
@@ -122,7 +127,10 @@ fn version(said: &str) -> Option<(u64, u64)> {
 }
 
 /// The port stays the same over a restart, so the server can't choose it itself.
-fn free_port() -> std::io::Result<u16> {
+///
+/// # Errors
+/// What the system says.
+pub fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 

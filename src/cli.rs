@@ -25,6 +25,11 @@ pub enum Command {
     Top(TopArgs),
     /// Ask a pool for actions, and show how long each takes and where
     Ping(PingArgs),
+    /// Measure: the forward pass, and a worker behind a broker beside a bare echo
+    Bench(BenchArgs),
+    /// What a bench holds its worker against
+    #[command(hide = true)]
+    BenchEcho(BenchEchoArgs),
     /// Ask whether one worker is well, for container health checks: exit code 0 if so, 1 if not
     Probe(ProbeArgs),
     /// Create, verify and list trained policies
@@ -36,7 +41,7 @@ pub enum Command {
 }
 
 /// Where settings come from, for every command that has settings.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct SettingsArgs {
     /// Settings file, on top of config/default.yaml
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
@@ -154,6 +159,81 @@ pub struct ProbeArgs {
     pub url: Option<String>,
     #[command(flatten)]
     pub settings: SettingsArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(mut_arg("nats_url", |arg| arg.visible_alias("nats")))]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Layers to measure: all if none is named
+    #[arg(long = "layer", value_enum, value_name = "LAYER", value_delimiter = ',')]
+    pub layers: Vec<LayerArg>,
+    /// Batch sizes of the forward pass
+    #[arg(long, value_name = "ROWS", value_delimiter = ',', default_value = "1,4,8,16,32", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub batch_sizes: Vec<u32>,
+    /// How long each figure is measured, each round anew, like 1500ms, 10s
+    #[arg(long, value_name = "TIME", default_value = "1500ms", value_parser = duration)]
+    pub duration: Duration,
+    /// Turns of echo and worker
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Connections that ask: with this, --in-flight or --rows one load in place of the usual four
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub connections: Option<u32>,
+    /// Unanswered requests of each connection; with --rate, its simulators
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub in_flight: Option<u32>,
+    /// Observations of each request
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub rows: Option<u32>,
+    /// When requests are sent: closed, unless --rate is given
+    #[arg(long, value_enum, value_name = "PROCESS")]
+    pub arrivals: Option<ArrivalsArg>,
+    /// Requests a second of all connections together, whether they are answered or not
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// Print one object and nothing else on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Write a page with plots, bench.html, and the object, bench.json; measures rising rates, too
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Compare with an earlier run's object: exit code 1 if something is worse
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
+    /// By what share something may be worse
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, requires = "compare", value_parser = share)]
+    pub threshold: f64,
+    /// nats-server 2.10 or newer, if --nats-url names no broker
+    #[arg(long, value_name = "FILE", env = "NATS_SERVER_BIN")]
+    pub nats_server: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LayerArg {
+    /// The policy, batch after batch, without anything around it
+    Forward,
+    /// Requests over a broker to a worker and back, beside a bare echo
+    EndToEnd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ArrivalsArg {
+    /// All simulators at the same tick
+    Lockstep,
+    /// Each at a moment of its own
+    Poisson,
+    /// Whoever is answered asks again
+    Closed,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchEchoArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    #[arg(long)]
+    pub subject: String,
 }
 
 #[derive(Args, Debug)]
@@ -360,6 +440,16 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn hz(text: &str) -> Result<f64, String> {
     let wrong = || "expected a number from 1 to 1000".to_string();
     text.parse().ok().filter(|hz| (1.0..=1000.0).contains(hz)).ok_or_else(wrong)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let wrong = || "expected a number of requests a second, from 1 to 10000000".to_string();
+    text.parse().ok().filter(|rate| (1.0..=1e7).contains(rate)).ok_or_else(wrong)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let wrong = || "expected a share like 0.1, from 0 to 10".to_string();
+    text.parse().ok().filter(|share| (0.0..=10.0).contains(share)).ok_or_else(wrong)
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@
 //! [`imitation`] trains the example policy for it.
 //!
 //! From outside, [`view`] shows how the workers of a pool say they are, and [`ping`] asks one for an
-//! action to see whether and how fast it answers.
+//! action to see whether and how fast it answers. [`loadgen`] asks one as much as it can bear, and
+//! measures.
 //!
 //! Around it: [`settings`], [`telemetry`], [`printable`] text, the [`cli`] and what its [`commands`] do, every
 //! [`failure`] with its exit code, and a [`broker`] of our own for demonstrations and tests.
@@ -33,6 +34,7 @@ pub mod commands;
 pub mod failure;
 pub mod fleet;
 pub mod imitation;
+pub mod loadgen;
 pub mod nats;
 pub mod ping;
 pub mod policy;

@@ -1,4 +1,4 @@
-//! Text of others on a terminal.
+//! Text of others, on a terminal and in pages.
 
 /// Without characters that would move a terminal's cursor: whoever may publish can write them.
 pub fn printable(text: &str) -> String {
@@ -10,6 +10,11 @@ pub fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
+/// Text as it stands in SVG and HTML.
+pub fn markup(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -18,5 +23,10 @@ mod tests {
     fn no_text_can_steer_a_terminal() {
         assert_eq!(printable("a\x1b[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
         assert_eq!(printable_lines("a\r\x1bb\nc"), "a\u{fffd}\u{fffd}b\nc");
+    }
+
+    #[test]
+    fn no_text_can_be_an_element_of_a_page() {
+        assert_eq!(markup("<b> &lt;"), "&lt;b&gt; &amp;lt;");
     }
 }

@@ -1,7 +1,9 @@
 //! What each subcommand does. Results go to standard output, all else to standard error.
 
 pub mod artifacts;
+pub mod bench;
 pub mod check;
+mod child;
 pub mod config;
 pub mod create;
 pub mod demo;
@@ -45,6 +47,8 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Reference) => artifacts::written(config::reference(out)),
         Command::Fleet(arguments) => fleet::run(&arguments, out),
         Command::Demo(arguments) => demo::run(&arguments, out),
+        Command::Bench(arguments) => bench::run(&arguments, out),
+        Command::BenchEcho(arguments) => bench::echo(&arguments),
         Command::Top(arguments) => top::run(&arguments, out),
         Command::Ping(arguments) => ping::run(&arguments, out),
         Command::Probe(arguments) => probe::run(&arguments),

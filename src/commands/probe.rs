@@ -20,8 +20,8 @@ use crate::{
 
 /// For all of it, name look-up included.
 const LIMIT: Duration = Duration::from_secs(2);
-/// Bytes of an answer that are read.
-const LONGEST: u64 = 65_536;
+/// Bytes of an answer that are read: a page of metrics is some ten thousand.
+const LONGEST: u64 = 1 << 20;
 
 /// # Errors
 /// [`Failure::Unhealthy`] with what the worker says, or why it says nothing;
@@ -65,9 +65,9 @@ fn model_name(model: &Model) -> Result<String, Failure> {
 
 /// Where a worker answers over HTTP.
 #[derive(Clone, Debug, PartialEq)]
-struct Place {
-    host: String,
-    port: u16,
+pub(super) struct Place {
+    pub host: String,
+    pub port: u16,
 }
 
 impl Place {
@@ -99,18 +99,28 @@ impl Place {
 
     fn ask(&self, path: &'static str) -> Result<(), Failure> {
         let Self { host, port } = self;
+        let unhealthy = |why: String| {
+            Err(Failure::Unhealthy(format!("http://{}{path}: {why}", bracketed(host, *port))))
+        };
+        match self.fetch(path) {
+            Ok(Reply { status: 200, .. }) => Ok(()),
+            Ok(Reply { status, body }) => unhealthy(format!("{status} {}", body.trim())),
+            Err(why) => unhealthy(why),
+        }
+    }
+
+    /// What it answers, whatever the status.
+    ///
+    /// # Errors
+    /// Nothing within two seconds, or no HTTP.
+    pub fn fetch(&self, path: &'static str) -> Result<Reply, String> {
         let (sender, answer) = mpsc::channel();
         let place = self.clone();
         // No single step has a deadline of its own: whoever hangs is left behind with its thread.
         thread::spawn(move || sender.send(place.get(path)));
-        let unhealthy = |why: String| {
-            Err(Failure::Unhealthy(format!("http://{}{path}: {why}", bracketed(host, *port))))
-        };
         match answer.recv_timeout(LIMIT) {
-            Ok(Ok(Reply { status: 200, .. })) => Ok(()),
-            Ok(Ok(Reply { status, body })) => unhealthy(format!("{status} {}", body.trim())),
-            Ok(Err(error)) => unhealthy(error.to_string()),
-            Err(_) => unhealthy(format!("no answer within {LIMIT:?}")),
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {LIMIT:?}")),
         }
     }
 
@@ -128,9 +138,9 @@ impl Place {
 
 /// An answer over HTTP.
 #[derive(Debug, PartialEq)]
-struct Reply {
-    status: u16,
-    body: String,
+pub(super) struct Reply {
+    pub status: u16,
+    pub body: String,
 }
 
 impl Reply {

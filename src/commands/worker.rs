@@ -79,7 +79,7 @@ fn give_up(why: &str) {
 ///
 /// # Errors
 /// [`Failure::Configuration`] with the file and what is wrong with it.
-fn open(model: &settings::Model) -> Result<(Artifact, Verified), Failure> {
+pub(super) fn open(model: &settings::Model) -> Result<(Artifact, Verified), Failure> {
     let folder = folder(model).map_err(configuration)?;
     let artifact = Artifact::open(&folder).map_err(configuration)?;
     let mut verified = artifact.verify(model.device, model.precision).map_err(configuration)?;

@@ -4,6 +4,7 @@ use super::World;
 use super::map::{MARGIN, Map, WIDTH};
 use super::road::Road;
 use super::trail::{Passed, Trail};
+use crate::printable::markup;
 
 /// Height of a caption line, px.
 const LINE: f64 = 22.0;
@@ -35,14 +36,14 @@ pub fn svg(world: &World, title: &str, lines: &[String]) -> String {
 }
 
 fn text(out: &mut String, title: &str, lines: &[String]) {
-    let title = escaped(title);
+    let title = markup(title);
     *out += &format!(
         "<text x=\"{MARGIN}\" y=\"{:.0}\" font-size=\"26\" font-weight=\"bold\" fill=\"#111\">{title}</text>\n",
         MARGIN + 10.0
     );
     for (i, line) in lines.iter().enumerate() {
         let y = MARGIN + 16.0 + LINE * (i + 1) as f64;
-        let line = escaped(line);
+        let line = markup(line);
         *out += &format!(
             "<text x=\"{MARGIN}\" y=\"{y:.0}\" font-size=\"16\" fill=\"#333\">{line}</text>\n"
         );
@@ -175,10 +176,6 @@ fn place(passed: &Passed) -> [f64; 2] {
 
 fn cross(x: f64, y: f64) -> String {
     format!("M{:.1} {:.1}l10 10m0-10l-10 10", x - 5.0, y - 5.0)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

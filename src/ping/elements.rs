@@ -33,6 +33,14 @@ impl Elements {
         })
     }
 
+    pub fn repeat(&self, times: usize) -> Self {
+        match self {
+            Elements::U1(values) => Elements::U1(values.repeat(times)),
+            Elements::F4(values) => Elements::F4(values.repeat(times)),
+            Elements::I8(values) => Elements::I8(values.repeat(times)),
+        }
+    }
+
     pub fn values(&self) -> Values<'_> {
         match self {
             Elements::U1(values) => Values::U1(values),

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::piece::{Piece, UNBOUNDED};
-use crate::wire::{Space, Spec, named};
+use crate::wire::{Encoding, Space, Spec, WireError, named};
 
 /// One observation: the middle of each element's bounds, and 0 where it has none.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,31 @@ impl Synthetic {
         };
         spaces.iter().map(piece).collect::<Result<_, String>>().map(Synthetic::Dict)
     }
+
+    /// So many rows of it, with an axis for them.
+    pub fn rows(&self, rows: usize) -> Self {
+        match self {
+            Synthetic::Tensor(piece) => Synthetic::Tensor(piece.rows(rows)),
+            Synthetic::Dict(pieces) => {
+                let rows = |(name, piece): &(String, Piece)| (name.clone(), piece.rows(rows));
+                Synthetic::Dict(pieces.iter().map(rows).collect())
+            }
+        }
+    }
+
+    /// The body of a request for its action.
+    ///
+    /// # Errors
+    /// What the encoder says.
+    pub fn request(&self) -> Result<Vec<u8>, WireError> {
+        Encoding::MessagePack.write(&Question { obs: self, deterministic: true })
+    }
+}
+
+#[derive(Serialize)]
+struct Question<'a> {
+    obs: &'a Synthetic,
+    deterministic: bool,
 }
 
 /// As an observation of a request.
@@ -63,11 +88,9 @@ fn named_bounds(features: Option<&[String]>, size: usize) -> Vec<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::ping::elements::Elements;
-    use crate::wire::{DType, Encoding, Request, space::Bound};
+    use crate::wire::{DType, Request, space::Bound};
 
     fn spec(observation_space: Space) -> Spec {
         Spec {
@@ -158,9 +181,11 @@ mod tests {
         let alone = spaces.into_iter().map(|(_, space)| space);
         for space in alone.chain([dict()]) {
             let made = Synthetic::of(&spec(space.clone())).unwrap();
-            let body = Encoding::MessagePack.write(&BTreeMap::from([("obs", made)])).unwrap();
-            let rows = Request::read(&body).unwrap().rows(&space, None, 1).unwrap();
-            assert_eq!((rows.count, rows.single), (1, true), "{space:?}");
+            for (made, count, single) in [(made.rows(3), 3, false), (made, 1, true)] {
+                let body = made.request().unwrap();
+                let rows = Request::read(&body).unwrap().rows(&space, None, 3).unwrap();
+                assert_eq!((rows.count, rows.single), (count, single), "{space:?}");
+            }
         }
     }
 

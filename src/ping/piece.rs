@@ -24,6 +24,12 @@ impl Piece {
         let bounds = bounds.map(|(own, named)| (own.0.max(named.0), own.1.min(named.1))).collect();
         Ok(Self { shape: space.shape(), elements: Elements::within(bounds, space)? })
     }
+
+    /// So many of it, along an axis of their own.
+    pub fn rows(&self, rows: usize) -> Self {
+        let shape = [&[rows], &self.shape[..]].concat();
+        Self { shape, elements: self.elements.repeat(rows) }
+    }
 }
 
 /// The native tensor form.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use super::observation::Synthetic;
 use crate::{
     failure::Failure,
-    wire::{Encoding, Spec, subjects},
+    wire::{Spec, subjects},
 };
 
 /// A pool that has told what it takes.
@@ -41,12 +41,6 @@ pub struct Trouble {
     pub message: String,
 }
 
-#[derive(Serialize)]
-struct Question {
-    obs: Synthetic,
-    deterministic: bool,
-}
-
 /// A reply, as far as it matters here; later versions may hold more.
 #[derive(Deserialize)]
 struct Reply {
@@ -59,16 +53,17 @@ struct Reply {
     model_version: String,
 }
 
+/// An error in place of an action.
 #[derive(Deserialize)]
-struct Refusal {
-    error: Told,
+pub struct Refusal {
+    pub error: Told,
 }
 
 /// Later versions may know more codes than this one.
 #[derive(Deserialize)]
-struct Told {
-    code: String,
-    message: String,
+pub struct Told {
+    pub code: String,
+    pub message: String,
 }
 
 impl Target {
@@ -91,8 +86,7 @@ impl Target {
         let unfit = |why| Failure::Configuration(format!("{model} can't be asked: {why}"));
         let spec: Spec = rmp_serde::from_slice(&reply.payload)
             .map_err(|error| unfit(format!("its spec can't be read: {error}")))?;
-        let obs = Synthetic::of(&spec).map_err(unfit)?;
-        let body = Encoding::MessagePack.write(&Question { obs, deterministic: true });
+        let body = Synthetic::of(&spec).map_err(unfit)?.request();
         let body = body.map_err(|error| Failure::Defect(error.to_string()))?.into();
         let subject = subjects::infer(prefix, model);
         Ok(Self { spec, subject, prefix: prefix.to_owned(), client, body })

@@ -162,7 +162,7 @@ fn information(vitals: &Vitals) -> Vec<Figure> {
 }
 
 /// What the build was made from, if whoever built it said so.
-const GIT: &str = match option_env!("CARLA_RL_GIT") {
+pub const GIT: &str = match option_env!("CARLA_RL_GIT") {
     Some(git) => git,
     None => "unknown",
 };

@@ -31,6 +31,7 @@ pub mod traces;
 pub mod vitals;
 mod windows;
 
+pub use figures::GIT;
 pub use monitor::Monitor;
 pub use outcome::Outcome;
 pub use tally::Tally;

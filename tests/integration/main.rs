@@ -7,6 +7,7 @@ mod common;
 mod artifacts;
 mod asker;
 mod batching;
+mod bench;
 mod broken;
 mod camera;
 mod command_line;

@@ -23,6 +23,10 @@ const PURE_VIEW: [&str; 12] = [
     "browser", "column", "detail", "figures", "history", "pool", "report", "screen", "series",
     "summary", "watch", "member",
 ];
+const PURE_LOADGEN: [&str; 12] = [
+    "arrivals", "cell", "chart", "compare", "latency", "page", "recorder", "results", "slots",
+    "stages", "table", "window",
+];
 const IMPURE: [&str; 6] = ["tokio", "async_nats", "candle", "metrics::", "Instant", "SystemTime"];
 
 pub fn root() -> &'static Path {
@@ -41,7 +45,8 @@ fn pure_rooms_mention_no_runtime_no_device_and_no_clock() {
     let rooms = PURE.iter().flat_map(|room| sources(&root().join(room)));
     let fleet = PURE_FLEET.iter().map(|file| root().join(format!("src/fleet/{file}.rs")));
     let view = PURE_VIEW.iter().map(|file| root().join(format!("src/view/{file}.rs")));
-    let files: Vec<_> = rooms.chain(fleet).chain(view).collect();
+    let loadgen = PURE_LOADGEN.iter().map(|file| root().join(format!("src/loadgen/{file}.rs")));
+    let files: Vec<_> = rooms.chain(fleet).chain(view).chain(loadgen).collect();
     assert!(files.len() > 20, "the rooms are where this test looks for them");
     for file in files {
         let text = fs::read_to_string(&file).unwrap();

@@ -1,0 +1,63 @@
+//! The layer `forward`.
+
+use std::time::Instant;
+
+use tokio::task::spawn_blocking;
+
+use super::{Plan, Progress};
+use crate::{
+    failure::Failure,
+    loadgen::{energy::Meters, forward, latency::Times, results::Forward, usage::Processes},
+    policy::NeuralPolicy,
+    wire::Spec,
+};
+
+/// Measures each batch size. On a thread of its own, so that a signal is heard meanwhile.
+///
+/// # Errors
+/// The policy takes no observation that can be made up, or its device fails.
+pub async fn measure(
+    plan: &Plan,
+    spec: &Spec,
+    mut policy: NeuralPolicy,
+    meters: Option<&Meters>,
+    into: &mut Vec<Forward>,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let mut processes = Processes::new(&[Some(std::process::id())]);
+    for rows in &plan.batch_sizes {
+        let batch = forward::batch(spec, *rows).map_err(|why| {
+            Failure::Configuration(format!("--batch-sizes: {rows} rows can't be made up: {why}"))
+        })?;
+        progress.step(format!("forward pass, {rows} rows"));
+        let before = meters.and_then(|meters| meters.read().ok());
+        let (began, window) = (Instant::now(), plan.window);
+        let computing = spawn_blocking(move || {
+            let times = forward::passes(&mut policy, &batch, window);
+            (policy, times)
+        });
+        let (back, times) = computing.await.map_err(|error| Failure::Defect(error.to_string()))?;
+        policy = back;
+        let times = times.map_err(Failure::Defect)?;
+        let joules = meters
+            .zip(before)
+            .and_then(|(meters, before)| Some(meters.joules(&before, &meters.read().ok()?)));
+        processes.look();
+        let watts = joules.map(|joules| joules / began.elapsed().as_secs_f64());
+        into.extend(summary(*rows, &times, processes.peak()[0], watts));
+        progress.done();
+    }
+    Ok(())
+}
+
+/// `None` if not one pass was done.
+fn summary(
+    batch_rows: usize,
+    times: &Times,
+    memory_bytes: Option<u64>,
+    watts: Option<f64>,
+) -> Option<Forward> {
+    let latency = times.latency()?;
+    let rows_per_s = (batch_rows as f64 / latency.mean * 1e6).round();
+    Some(Forward { batch_rows, passes: times.count(), rows_per_s, latency, memory_bytes, watts })
+}
