@@ -60,7 +60,7 @@ fn is_action(body: &[u8], shape: &[usize]) -> bool {
     let action = map.into_iter().find(|(key, _)| key.bytes() == b"action");
     let tensor = action.and_then(|(_, node)| Tensor::from_node(node, "action").ok());
     tensor.is_some_and(|tensor| {
-        tensor.shape == shape && tensor.to_f64().iter().all(|number| number.is_finite())
+        tensor.shape[..] == *shape && tensor.to_f64().iter().all(|number| number.is_finite())
     })
 }
 
@@ -84,7 +84,7 @@ mod tests {
     }
 
     fn action(values: &[f32]) -> Message {
-        let view = TensorView { shape: vec![values.len()], values: Values::F4(values) };
+        let view = TensorView::new(&[values.len()][..], Values::F4(values));
         let map = std::collections::BTreeMap::from([("action", view)]);
         message(Encoding::MessagePack.write(&map).unwrap())
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::latency::Times;
 use crate::{
     ping::observation::Synthetic,
-    policy::{Input, Mode, Policy, message},
+    policy::{Input, Mode, Output, Policy, message},
     wire::{Request, Spec, Wants},
 };
 
@@ -22,7 +22,7 @@ pub fn batch(spec: &Spec, rows: usize) -> Result<Input, String> {
     let features = spec.observation_features.as_deref();
     let values = request.rows(&spec.observation_space, features, rows);
     let values = values.map_err(|error| error.to_string())?.values;
-    Ok(Input::new(values, vec![Mode::Deterministic; rows], Wants::default()))
+    Ok(Input::new(values.to_observations(), vec![Mode::Deterministic; rows], Wants::default()))
 }
 
 /// Passes for so long, each timed.
@@ -35,11 +35,11 @@ pub fn passes(policy: &mut dyn Policy, input: &Input, window: Duration) -> Resul
 }
 
 fn time(policy: &mut dyn Policy, input: &Input, window: Duration) -> Result<Times, String> {
-    let mut times = Times::default();
+    let (mut times, mut output) = (Times::default(), Output::default());
     let began = Instant::now();
     let mut last = began;
     while last - began < window {
-        policy.forward(input).map_err(|error| message(&error))?;
+        policy.forward(input, &mut output).map_err(|error| message(&error))?;
         let now = Instant::now();
         times.record(now - last);
         last = now;

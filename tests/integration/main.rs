@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod allocation;
 mod artifacts;
 mod asker;
 mod batching;

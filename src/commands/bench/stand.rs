@@ -282,7 +282,16 @@ async fn start_echo(flags: &SettingsArgs, nats: &Nats) -> Result<Child, Failure>
 
 /// Passes the flags on. An address may hold a password, which others could read among arguments.
 fn settle<'a>(command: &'a mut Command, flags: &SettingsArgs) -> &'a mut Command {
-    let SettingsArgs { config, profile, nats_url, model, model_version, artifacts, device } = flags;
+    let SettingsArgs {
+        config,
+        profile,
+        nats_url,
+        model,
+        model_version,
+        artifacts,
+        device,
+        threads,
+    } = flags;
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.clone().into_os_string());
     let text = |text: &Option<String>| text.as_ref().map(OsString::from);
     let all = [
@@ -292,6 +301,7 @@ fn settle<'a>(command: &'a mut Command, flags: &SettingsArgs) -> &'a mut Command
         ("--model-version", text(model_version)),
         ("--artifacts", path(artifacts)),
         ("--device", text(device)),
+        ("--threads", text(threads)),
     ];
     for (flag, value) in all {
         command.args(value.map(|value| [flag.into(), value]).into_iter().flatten());

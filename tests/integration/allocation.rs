@@ -1,8 +1,4 @@
-//! A forward pass that is not the first asks the system for no memory. A program of its own: the
-//! allocator that counts is the whole program's.
-
-#[path = "integration/waves.rs"]
-mod waves;
+//! A forward pass that is not the first asks the system for no memory.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -22,6 +18,8 @@ use carla_rl::{
     },
     wire::{DType, Observations, Space, space::Bound},
 };
+
+use crate::waves;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
