@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use bytes::BytesMut;
 use carla_rl::{
     fleet::observation::DIM,
     policy::Policy,
@@ -48,7 +49,11 @@ fn write_reply(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("write_reply");
     for (name, encoding) in [("native", Encoding::MessagePack), ("json", Encoding::Json)] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| encoding.write(black_box(&reply(&action))).expect("it can be written"));
+            let mut buffer = BytesMut::with_capacity(1 << 16);
+            bencher.iter(|| {
+                buffer.reserve(512);
+                black_box(&reply(&action)).write_in(encoding, &mut buffer).expect("it is written")
+            });
         });
     }
     group.finish();

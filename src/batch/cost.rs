@@ -55,9 +55,9 @@ impl Cost {
 
     /// What so many rows probably take, in batches of at most `batch_rows`.
     pub fn rows(&self, rows: usize, batch_rows: usize) -> Duration {
-        let (full, rest) = (rows / batch_rows, rows % batch_rows);
-        let full = self.batch(batch_rows).saturating_mul(u32::try_from(full).unwrap_or(u32::MAX));
-        if rest == 0 { full } else { full.saturating_add(self.batch(rest)) }
+        let (a, b) = self.line;
+        let batches = rows.div_ceil(batch_rows) as f64;
+        Duration::try_from_secs_f64(a * batches + b * rows as f64).unwrap_or(Duration::MAX)
     }
 }
 

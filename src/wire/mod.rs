@@ -29,6 +29,7 @@ pub mod tensor;
 mod tests;
 pub mod trace;
 pub mod view;
+mod writer;
 
 pub use dtype::DType;
 pub use encoding::Encoding;

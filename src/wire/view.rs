@@ -13,8 +13,8 @@ pub type Shape = SmallVec<[usize; 4]>;
 /// A tensor to be written: the native form in MessagePack, a nested list in JSON.
 #[derive(Clone, Debug)]
 pub struct TensorView<'a> {
-    shape: Shape,
-    values: Values<'a>,
+    pub(super) shape: Shape,
+    pub(super) values: Values<'a>,
 }
 
 impl<'a> TensorView<'a> {
@@ -33,7 +33,7 @@ pub enum Values<'a> {
 }
 
 impl Values<'_> {
-    fn dtype(&self) -> DType {
+    pub(super) fn dtype(&self) -> DType {
         match self {
             Values::U1(_) => DType::U1,
             Values::F4(_) => DType::F4,
@@ -44,7 +44,7 @@ impl Values<'_> {
 
 impl<'a> Values<'a> {
     /// On nearly all machines they are so already.
-    fn to_le_bytes(self) -> Cow<'a, [u8]> {
+    pub(super) fn to_le_bytes(self) -> Cow<'a, [u8]> {
         match self {
             Values::U1(values) => Cow::Borrowed(values),
             Values::F4(values) if cfg!(target_endian = "little") => {

@@ -37,6 +37,12 @@ struct Open {
     computed: Option<Output>,
 }
 
+/// Bytes that there is room for before a reply is written; most are smaller, and share one
+/// allocation with those around them.
+const ROOM: usize = 512;
+/// Bytes of such an allocation.
+const CHUNK: usize = 1 << 16;
+
 /// Where a request's time went.
 #[derive(Clone, Copy)]
 struct Timing {
@@ -48,7 +54,7 @@ struct Timing {
 impl Responder {
     pub fn new(served: Arc<Served>) -> Self {
         let action = Shape::from(served.spec.action_space.shape());
-        Self { served, open: HashMap::default(), action, buffer: BytesMut::new() }
+        Self { served, open: HashMap::default(), action, buffer: BytesMut::with_capacity(CHUNK) }
     }
 
     /// Remembers a queued request until it is answered.
@@ -161,6 +167,7 @@ impl Responder {
                 .field(format!("row {row}")));
         }
         let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.reserve(ROOM);
         let encoding = pending.to.encoding;
         let body = match (pending.form, &self.served.named, &output.action) {
             (Form::Named, Some(named), Actions::F32(action)) => {
@@ -172,7 +179,7 @@ impl Responder {
                 let state = self.served.state.zip(output.state.as_deref());
                 let state = state.map(|(form, values)| form.write(share(values, output, &rows)));
                 let reply = self.tensor_reply(pending, (output, &rows), state.as_deref(), timing);
-                encoding.write_in(&reply, &mut buffer)
+                reply.write_in(encoding, &mut buffer)
             }
         };
         self.buffer = buffer;
