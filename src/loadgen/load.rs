@@ -12,7 +12,7 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::LocalSet,
-    time::{MissedTickBehavior, interval_at, sleep_until},
+    time::{MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 
 use super::{
@@ -27,6 +27,8 @@ use crate::{failure::Failure, nats, settings};
 const RUN_UP: Duration = Duration::from_millis(10);
 /// How often [`Moment::Within`] comes.
 const TICK: Duration = Duration::from_millis(100);
+/// More than lines wait for their last answers.
+const REST: Duration = Duration::from_secs(15);
 /// One thread of load keeps several processors busy with brokers and workers.
 const PROCESSORS_A_THREAD: usize = 4;
 
@@ -84,7 +86,12 @@ impl Load {
         let began = Instant::now() + RUN_UP;
         let (goes, results): (Vec<_>, Vec<_>) = threads.into_iter().unzip();
         goes.into_iter().for_each(|go| _ = go.send(began));
-        let (_, results) = tokio::join!(self.watch(began, look), join_all(results));
+        let limit = RUN_UP + self.measured().end + REST;
+        let results = timeout(limit, join_all(results));
+        let ((), results) = tokio::join!(self.watch(began, look), results);
+        // Without a broker, what is sent waits for ever once the library's line is full.
+        let results =
+            results.map_err(|_| Failure::Unreachable("the broker takes no requests".into()))?;
         let mut all = Recorder::new(self.measured());
         for result in results {
             let defect = |_| Failure::Defect("a thread of the load generator died".into());

@@ -112,7 +112,7 @@ fn measured(end_to_end: &EndToEnd) -> Vec<Table> {
                 "requests/s",
                 "of echo",
                 "CPU µs",
-                "broker",
+                "broker µs",
                 "memory",
                 "power",
                 "failed",
