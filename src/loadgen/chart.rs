@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use plotters::{
+    coord::types::RangedCoordf64,
     coord::{
         combinators::LogCoord,
         ranged1d::{AsRangedCoord, KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter},
@@ -26,6 +27,9 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(122, 84, 178),
     RGBColor(196, 58, 58),
 ];
+
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+type Plane<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, Y>>;
 
 /// Lines over one axis.
 pub struct Chart {
@@ -120,25 +124,50 @@ impl Chart {
         Ok(svg)
     }
 
-    fn draw_into<Y, R>(&self, svg: &mut String, range: R) -> Result<(), Box<dyn std::error::Error>>
+    fn draw_into<Y, R>(&self, svg: &mut String, range: R) -> Drawn
     where
         Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
         R: AsRangedCoord<CoordDescType = Y, Value = f64>,
     {
         let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
         area.fill(&WHITE)?;
-        let (x, y) = (self.x.scale, self.y.scale);
-        let places = || self.series.iter().flat_map(|series| &series.points).map(|p| x.place(p.0));
-        let right = places().fold(0.0, f64::max);
-        let right = if x == Scale::Linear { right * 1.04 } else { right + 0.15 };
-        let mut chart = ChartBuilder::on(&area)
+        let mut plane = ChartBuilder::on(&area)
             .caption(&self.title, (FONT, 17).into_font().color(&INK))
             .margin(12)
-            .margin_right(24)
+            .margin_right(34)
             .x_label_area_size(46)
             .y_label_area_size(66)
-            .build_cartesian_2d(0.0..right.max(0.1), range)?;
-        chart
+            .build_cartesian_2d(0.0..self.right(), range)?;
+        self.draw_axes(&mut plane)?;
+        self.series.iter().try_for_each(|series| series.draw_on(&mut plane, self.x.scale))?;
+        if self.series.len() > 1 {
+            plane
+                .configure_series_labels()
+                .position(SeriesLabelPosition::UpperLeft)
+                .legend_area_size(26)
+                .margin(8)
+                .background_style(WHITE.mix(0.85))
+                .label_font((FONT, 12).into_font().color(&INK))
+                .draw()?;
+        }
+        area.present()?;
+        Ok(())
+    }
+
+    /// The end of the x axis, a little beyond the last point.
+    fn right(&self) -> f64 {
+        let points = self.series.iter().flat_map(|series| &series.points);
+        let last = points.map(|point| self.x.scale.place(point.0)).fold(0.0, f64::max);
+        let end = if self.x.scale == Scale::Linear { last * 1.04 } else { last + 0.15 };
+        end.max(0.1)
+    }
+
+    fn draw_axes<Y>(&self, plane: &mut Plane<'_, '_, Y>) -> Drawn
+    where
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        let (x, y) = (self.x.scale, self.y.scale);
+        plane
             .configure_mesh()
             .x_desc(self.x.label)
             .y_desc(self.y.label)
@@ -152,35 +181,30 @@ impl Chart {
             .bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
             .draw()?;
-        for series in &self.series {
-            let colour = COLOURS[series.colour % COLOURS.len()];
-            let points = series.points.iter().map(|point| (x.place(point.0), point.1));
-            let style = colour.stroke_width(2);
-            let drawn = match series.dashed {
-                true => chart.draw_series(DashedLineSeries::new(points.clone(), 6, 4, style))?,
-                false => chart.draw_series(LineSeries::new(points.clone(), style))?,
+        Ok(())
+    }
+}
+
+impl Series {
+    fn draw_on<'a, 'b: 'a, Y>(&self, plane: &mut Plane<'a, 'b, Y>, x: Scale) -> Drawn
+    where
+        Y: Ranged<ValueType = f64>,
+    {
+        let colour = colour(self.colour);
+        let style = colour.stroke_width(2);
+        let points = self.points.iter().map(|point| (x.place(point.0), point.1));
+        let line = match self.dashed {
+            true => plane.draw_series(DashedLineSeries::new(points.clone(), 6, 4, style))?,
+            false => plane.draw_series(LineSeries::new(points.clone(), style))?,
+        };
+        let gap = if self.dashed { 4 } else { 0 };
+        line.label(&self.name).legend(move |(left, middle)| {
+            let dash = |from: i32, to: i32| {
+                PathElement::new(vec![(left + from, middle), (left + to, middle)], style)
             };
-            let gap = if series.dashed { 8 } else { 0 };
-            drawn.label(&series.name).legend(move |(left, middle)| {
-                let dash = |from: i32, to: i32| {
-                    PathElement::new(vec![(left + from, middle), (left + to, middle)], style)
-                };
-                EmptyElement::at((0, 0)) + dash(0, 11 - gap / 2) + dash(11 + gap / 2, 22)
-            });
-            let dots = points.map(|point| Circle::new(point, 2, colour.filled()));
-            chart.draw_series(dots)?;
-        }
-        if self.series.len() > 1 {
-            chart
-                .configure_series_labels()
-                .position(SeriesLabelPosition::UpperLeft)
-                .legend_area_size(26)
-                .margin(8)
-                .background_style(WHITE.mix(0.85))
-                .label_font((FONT, 12).into_font().color(&INK))
-                .draw()?;
-        }
-        area.present()?;
+            EmptyElement::at((0, 0)) + dash(0, 11 - gap) + dash(11 + gap, 22)
+        });
+        plane.draw_series(points.map(|point| Circle::new(point, 2, colour.filled())))?;
         Ok(())
     }
 }
@@ -237,7 +261,7 @@ impl Shares {
         Ok(svg)
     }
 
-    fn draw_into(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+    fn draw_into(&self, svg: &mut String) -> Drawn {
         let bars = u32::try_from(self.bars.len())?;
         let size = (SIZE.0, HEAD + bars * (BAR + GAP) + FOOT);
         let area = SVGBackend::with_string(svg, size).into_drawing_area();

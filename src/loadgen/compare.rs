@@ -112,7 +112,7 @@ fn line(name: &str, old: Option<(f64, bool)>, new: Option<(f64, bool)>, threshol
 
 fn figures(results: &Results) -> Vec<Figure> {
     let passes = results.forward.iter().flatten().map(|pass| Figure {
-        name: format!("forward, {} rows, P50 µs", pass.batch_rows),
+        name: format!("forward, batch of {}, P50 µs", pass.batch_rows),
         value: pass.latency.p50,
         more: false,
     });
@@ -165,7 +165,7 @@ mod tests {
         new.machine.processors = 64;
         let slower = Comparison::of(&old, &new, 0.1);
         let worse: Vec<_> = slower.worse().map(|line| line.figure.as_str()).collect();
-        assert_eq!(worse, ["forward, 1 rows, P50 µs", "64x1, requests/s of echo"]);
+        assert_eq!(worse, ["forward, batch of 1, P50 µs", "64x1, requests/s of echo"]);
         assert!(slower.differences[0].contains("now: CPU, 64 processors"), "{slower:?}");
     }
 

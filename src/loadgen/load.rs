@@ -8,11 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::LocalSet,
-    time::{MissedTickBehavior, interval_at, sleep_until},
+    time::{MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 
 use super::{
@@ -27,6 +27,8 @@ use crate::{failure::Failure, nats, settings};
 const RUN_UP: Duration = Duration::from_millis(10);
 /// How often [`Moment::Within`] comes.
 const TICK: Duration = Duration::from_millis(100);
+/// More than lines wait for their last answers.
+const REST: Duration = Duration::from_secs(15);
 /// One thread of load keeps several processors busy with brokers and workers.
 const PROCESSORS_A_THREAD: usize = 4;
 
@@ -60,37 +62,38 @@ impl Load {
     /// # Errors
     /// There is no broker, or it goes away for good.
     pub async fn run(&self, look: &mut dyn FnMut(Moment)) -> Result<Recorder, Failure> {
-        let connections = shares(self.cell.connections, threads());
         // Threads end when this is dropped, whoever drops it.
         let (_alive, alive) = watch::channel(());
-        // Each thread lets go of it when it is connected, or has failed.
+        let threads = self.connect(&alive).await?;
+        let began = Instant::now() + RUN_UP;
+        let limit = RUN_UP + self.measured().end + REST;
+        let running = timeout(limit, try_join_all(threads.into_iter().map(|t| t.run(began))));
+        // Without a broker, what is sent waits for ever once the library's line is full.
+        let stuck = |_| Failure::Unreachable("the broker takes no requests any more".into());
+        let results = async { running.await.map_err(stuck)? };
+        let watched = async {
+            self.watch(began, look).await;
+            Ok(())
+        };
+        let (results, ()) = tokio::try_join!(results, watched)?;
+        let mut all = Recorder::new(self.measured());
+        results.iter().for_each(|recorder| all.join(recorder));
+        Ok(all)
+    }
+
+    /// Starts the threads, and waits until each is connected, or has failed.
+    async fn connect(&self, alive: &watch::Receiver<()>) -> Result<Vec<Thread>, Failure> {
+        // Each thread lets go of it then.
         let (connecting, mut connected) = mpsc::channel::<()>(1);
-        let mut threads = Vec::new();
-        for (number, connections) in connections.into_iter().enumerate() {
-            let (go, began) = oneshot::channel();
-            let (done, result) = oneshot::channel();
+        let shares = shares(self.cell.connections, threads()).into_iter().enumerate();
+        let threads = shares.map(|(number, connections)| {
             let share = Share { connections, load: self.clone(), number };
-            let (connecting, alive) = (connecting.clone(), alive.clone());
-            let thread = thread::Builder::new().name(format!("load {number}"));
-            let spawned = thread.spawn(move || {
-                // Nobody waits for it any more once the load is stopped.
-                let _ = done.send(share.run(connecting, began, alive));
-            });
-            spawned.map_err(|error| Failure::Defect(format!("no thread for load: {error}")))?;
-            threads.push((go, result));
-        }
+            Thread::start(share, connecting.clone(), alive.clone())
+        });
+        let threads = threads.collect::<Result<_, _>>()?;
         drop(connecting);
         let _ = connected.recv().await;
-        let began = Instant::now() + RUN_UP;
-        let (goes, results): (Vec<_>, Vec<_>) = threads.into_iter().unzip();
-        goes.into_iter().for_each(|go| _ = go.send(began));
-        let (_, results) = tokio::join!(self.watch(began, look), join_all(results));
-        let mut all = Recorder::new(self.measured());
-        for result in results {
-            let defect = |_| Failure::Defect("a thread of the load generator died".into());
-            all.join(&result.map_err(defect)??);
-        }
-        Ok(all)
+        Ok(threads)
     }
 
     fn measured(&self) -> Range<Duration> {
@@ -115,6 +118,38 @@ impl Load {
             () = sleep_until(end.into()) => {}
         }
         look(Moment::End);
+    }
+}
+
+/// One that has begun to connect.
+struct Thread {
+    go: oneshot::Sender<Instant>,
+    result: oneshot::Receiver<Result<Recorder, Failure>>,
+}
+
+impl Thread {
+    fn start(
+        share: Share,
+        connecting: mpsc::Sender<()>,
+        alive: watch::Receiver<()>,
+    ) -> Result<Self, Failure> {
+        let (go, began) = oneshot::channel();
+        let (done, result) = oneshot::channel();
+        let thread = thread::Builder::new().name(format!("load {}", share.number));
+        let spawned = thread.spawn(move || {
+            // Nobody waits for it any more once the load is stopped.
+            let _ = done.send(share.run(connecting, began, alive));
+        });
+        spawned.map_err(|error| Failure::Defect(format!("no thread for load: {error}")))?;
+        Ok(Self { go, result })
+    }
+
+    /// Lets it ask from then on, until all is answered.
+    async fn run(self, began: Instant) -> Result<Recorder, Failure> {
+        // One that has failed does not listen; its result tells why.
+        let _ = self.go.send(began);
+        let died = |_| Failure::Defect("a thread of the load generator died".into());
+        self.result.await.map_err(died)?
     }
 }
 

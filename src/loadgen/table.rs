@@ -8,7 +8,8 @@ use super::{
 /// Where the system does not tell.
 pub const UNKNOWN: &str = "-";
 
-/// Columns as wide as what is in them, the first one to the left, the others to the right.
+/// Columns as wide as what is in them. Names stand to the left: in the first column, and in those
+/// without a head. Numbers stand to the right.
 pub struct Table {
     pub title: String,
     pub rows: Vec<Vec<String>>,
@@ -32,7 +33,8 @@ impl Table {
         let widths: Vec<_> = (0..columns).map(width).collect();
         let line = |row: &Vec<String>| {
             let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                let is_name = column == 0 || self.rows[0][column].is_empty();
+                if is_name { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
             });
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
@@ -112,7 +114,7 @@ fn measured(end_to_end: &EndToEnd) -> Vec<Table> {
                 "requests/s",
                 "of echo",
                 "CPU µs",
-                "broker",
+                "broker µs",
                 "memory",
                 "power",
                 "failed",
@@ -273,9 +275,11 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let mut table = Table::new("T", &["a", "µs"]);
-        table.row(vec!["long".into(), "1,000".into()]);
-        assert_eq!(table.lines(), ["T", "a        µs", "long  1,000"]);
+        let mut table = Table::new("T", &["a", "", "µs"]);
+        table.row(vec!["long".into(), "echo".into(), "1,000".into()]);
+        table.row(vec!["b".into(), "w".into(), "1".into()]);
+        let lines = ["T", "a              µs", "long  echo  1,000", "b     w         1"];
+        assert_eq!(table.lines(), lines);
     }
 
     #[test]

@@ -27,9 +27,11 @@ pub async fn measure(
     let mut processes = Processes::new(&[Some(std::process::id())]);
     for rows in &plan.batch_sizes {
         let batch = forward::batch(spec, *rows).map_err(|why| {
-            Failure::Configuration(format!("--batch-sizes: {rows} rows can't be made up: {why}"))
+            Failure::Configuration(format!(
+                "--batch-sizes: a batch of {rows} can't be made up: {why}"
+            ))
         })?;
-        progress.step(format!("forward pass, {rows} rows"));
+        progress.step(format!("forward pass, batch of {rows}"));
         let before = meters.and_then(|meters| meters.read().ok());
         let (began, window) = (Instant::now(), plan.window);
         let computing = spawn_blocking(move || {

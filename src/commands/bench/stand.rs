@@ -78,7 +78,7 @@ impl<'a> Stand<'a> {
         // Nobody else's worker may take the requests, and ours none of somebody else's.
         nats.prefix = format!("{}.bench-{:08x}", nats.prefix, OsRng.unwrap_err().next_u32());
         let server = nats::connect_once(&nats, "bench").await?.client.server_info().version;
-        let echo = start_echo(&flags, &nats).await?;
+        let echo = start_echo(&flags, &nats, echo_subject(&nats, spec)).await?;
         let port = broker::free_port().map_err(|error| Failure::Defect(error.to_string()))?;
         let place = Place { host: "127.0.0.1".into(), port };
         let began = Instant::now();
@@ -115,7 +115,7 @@ impl<'a> Stand<'a> {
     ) -> Result<Measured, Failure> {
         let question = Question::to_pool(&self.nats.prefix, self.spec, cell.rows);
         let to_worker = question.map_err(Failure::Configuration)?;
-        let to_echo = to_worker.to_echo(echo_subject(&self.nats));
+        let to_echo = to_worker.to_echo(echo_subject(&self.nats, self.spec));
         let mut windows = Vec::new();
         for round in 1..=rounds {
             let rate = arrivals.rate().map_or(String::new(), |rate| format!(" at {rate}/s"));
@@ -201,9 +201,9 @@ impl<'a> Stand<'a> {
     }
 }
 
-fn echo_subject(nats: &Nats) -> String {
-    // As long as the worker's own would be.
-    subjects::infer(&nats.prefix, "echo")
+/// No model can have this one, whatever its name.
+fn echo_subject(nats: &Nats, spec: &Spec) -> String {
+    format!("{}.echo", subjects::infer(&nats.prefix, &spec.model))
 }
 
 fn log(folder: &Path) -> PathBuf {
@@ -260,9 +260,8 @@ fn last_lines(log: &Path) -> String {
         .collect()
 }
 
-async fn start_echo(flags: &SettingsArgs, nats: &Nats) -> Result<Child, Failure> {
+async fn start_echo(flags: &SettingsArgs, nats: &Nats, subject: String) -> Result<Child, Failure> {
     let mut command = child::command("bench-echo")?;
-    let subject = echo_subject(nats);
     // The pipe that tells it when we are gone.
     settle(&mut command, flags).args(["--subject", &subject]).stdin(Stdio::piped());
     let echo = child::start(&mut command)?;
