@@ -25,7 +25,7 @@ pub enum Command {
     Top(TopArgs),
     /// Ask a pool for actions, and show how long each takes and where
     Ping(PingArgs),
-    /// Measure: the forward pass, and a worker behind a broker beside a bare echo
+    /// Measure: the forward pass, a worker in process, and one behind a broker beside a bare echo
     Bench(BenchArgs),
     /// What a bench holds its worker against
     #[command(hide = true)]
@@ -169,7 +169,7 @@ pub struct BenchArgs {
     /// Layers to measure: all if none is named
     #[arg(long = "layer", value_enum, value_name = "LAYER", value_delimiter = ',')]
     pub layers: Vec<LayerArg>,
-    /// Batch sizes of the forward pass
+    /// Batch sizes of the forward pass, and requests that come together of the worker in process
     #[arg(long, value_name = "ROWS", value_delimiter = ',', default_value = "1,4,8,16,32", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub batch_sizes: Vec<u32>,
     /// How long each figure is measured, each round anew, like 1500ms, 10s
@@ -214,6 +214,8 @@ pub struct BenchArgs {
 pub enum LayerArg {
     /// The policy, batch after batch, without anything around it
     Forward,
+    /// A worker without a broker: requests that come together, to their encoded replies
+    InProcess,
     /// Requests over a broker to a worker and back, beside a bare echo
     EndToEnd,
 }

@@ -1,5 +1,6 @@
 //! `carla-rl bench`: how fast the policy is, and a worker with all that is around it.
 
+mod in_process;
 mod passes;
 mod plan;
 mod progress;
@@ -119,7 +120,7 @@ async fn measure(plan: &Plan) -> Result<Results, Failure> {
     };
     let mut results = empty(plan, &served.spec, no_power);
     let progress = Progress::new(plan.steps());
-    let all = layers(plan, &served.spec, verified.policy, meters.as_ref(), &mut results, &progress);
+    let all = layers(plan, &served, verified.policy, meters.as_ref(), &mut results, &progress);
     let ended = tokio::select! {
         ended = all => Some(ended),
         _ = stop.wait_for(|stop| *stop) => None,
@@ -131,15 +132,20 @@ async fn measure(plan: &Plan) -> Result<Results, Failure> {
 
 async fn layers(
     plan: &Plan,
-    spec: &Spec,
-    policy: NeuralPolicy,
+    served: &Served,
+    mut policy: NeuralPolicy,
     meters: Option<&Meters>,
     results: &mut Results,
     progress: &Progress,
 ) -> Result<(), Failure> {
+    let spec = &served.spec;
     if plan.forward {
         let passes = results.forward.insert(Vec::new());
-        passes::measure(plan, spec, policy, meters, passes, progress).await?;
+        policy = passes::measure(plan, spec, policy, meters, passes, progress).await?;
+    }
+    if plan.in_process {
+        let bursts = results.in_process.insert(Vec::new());
+        in_process::measure(plan, served, policy, meters, bursts, progress).await?;
     } else {
         // A device may be too small for the worker's policy and another one.
         drop(policy);
@@ -198,6 +204,7 @@ fn empty(plan: &Plan, spec: &Spec, no_power: Option<String>) -> Results {
         stopped_early: false,
         no_power,
         forward: None,
+        in_process: None,
         end_to_end: None,
         comparison: None,
     }

@@ -30,7 +30,7 @@ use crate::{
         traces::{Origin, Traces},
         vitals::STALL,
     },
-    wire::subjects,
+    wire::{Spec, subjects},
     worker::{self, Canary, Served, Setup, Stopped, Watchdog},
 };
 
@@ -130,12 +130,35 @@ fn setup(
     verified: Verified,
     load: Duration,
 ) -> Result<Setup, Failure> {
-    let Settings { model, limits, queue, nats, worker, monitoring, .. } = settings;
+    let Settings { model, limits, queue, nats, worker, .. } = settings;
     let name =
         worker.name.clone().unwrap_or_else(|| format!("{:08x}", OsRng.unwrap_err().next_u32()));
     let served = Served::new(artifact, &verified, model.precision, limits, &name);
+    let vitals = vitals(settings, &served.spec, load)?;
+    let canary = worker.canary.map(|after| Canary {
+        golden: verified.golden,
+        precision: model.precision,
+        after,
+    });
+    Ok(Setup {
+        served,
+        canary,
+        policy: Box::new(verified.policy),
+        nats: nats.clone(),
+        drain_timeout: worker.drain_timeout,
+        default_budget: queue.deadline,
+        vitals: Arc::new(vitals),
+    })
+}
+
+/// Where all that happens to a worker is told to. `load`: what reading its artifact took.
+///
+/// # Errors
+/// The exporter of traces can't start.
+pub(super) fn vitals(settings: &Settings, spec: &Spec, load: Duration) -> Result<Vitals, Failure> {
+    let Settings { model, limits, queue, nats, monitoring, .. } = settings;
     let about = About {
-        spec: served.spec.clone(),
+        spec: spec.clone(),
         prefix: nats.prefix.clone(),
         boot_id: format!("{:016x}", OsRng.unwrap_err().next_u64()),
         limits: batch::Limits {
@@ -150,20 +173,7 @@ fn setup(
         started_at: SystemTime::now(),
     };
     let traces = Traces::start(monitoring, origin(&about))?;
-    let canary = worker.canary.map(|after| Canary {
-        golden: verified.golden,
-        precision: model.precision,
-        after,
-    });
-    Ok(Setup {
-        served,
-        canary,
-        policy: Box::new(verified.policy),
-        nats: nats.clone(),
-        drain_timeout: worker.drain_timeout,
-        default_budget: queue.deadline,
-        vitals: Arc::new(Vitals::new(about, traces)),
-    })
+    Ok(Vitals::new(about, traces))
 }
 
 fn origin(about: &About) -> Origin {

@@ -1,7 +1,7 @@
 //! Two runs beside each other.
 //!
 //! Of what goes over a broker the ratios to the bare echo are compared: a slower machine, or a
-//! busier one, slows both. The forward pass has nothing beside it, so its time is compared as it is.
+//! busier one, slows both. What needs no broker has nothing beside it, so its time is compared as it is.
 
 use serde::{Deserialize, Serialize};
 
@@ -111,10 +111,13 @@ fn line(name: &str, old: Option<(f64, bool)>, new: Option<(f64, bool)>, threshol
 }
 
 fn figures(results: &Results) -> Vec<Figure> {
-    let passes = results.forward.iter().flatten().map(|pass| Figure {
-        name: format!("forward, batch of {}, P50 µs", pass.batch_rows),
-        value: pass.latency.p50,
-        more: false,
+    let layers = [("forward", &results.forward), ("worker in process", &results.in_process)];
+    let passes = layers.into_iter().flat_map(|(layer, passes)| {
+        passes.iter().flatten().map(move |pass| Figure {
+            name: format!("{layer}, batch of {}, P50 µs", pass.batch_rows),
+            value: pass.latency.p50,
+            more: false,
+        })
     });
     // The rates of a sweep are others in each run.
     let cells = results.end_to_end.iter().flat_map(|end_to_end| &end_to_end.cells);

@@ -30,19 +30,31 @@ pub fn batch(spec: &Spec, rows: usize) -> Result<Input, String> {
 /// # Errors
 /// What the device says.
 pub fn passes(policy: &mut dyn Policy, input: &Input, window: Duration) -> Result<Times, String> {
-    time(policy, input, WARM_UP.min(window))?;
-    time(policy, input, window)
+    let mut output = Output::default();
+    repeat(window, || {
+        let began = Instant::now();
+        policy.forward(input, &mut output).map_err(|error| message(&error))?;
+        Ok(began.elapsed())
+    })
 }
 
-fn time(policy: &mut dyn Policy, input: &Input, window: Duration) -> Result<Times, String> {
-    let (mut times, mut output) = (Times::default(), Output::default());
-    let began = Instant::now();
-    let mut last = began;
-    while last - began < window {
-        policy.forward(input, &mut output).map_err(|error| message(&error))?;
-        let now = Instant::now();
-        times.record(now - last);
-        last = now;
+/// Does it again and again for so long, after a warm-up. It tells how long it took.
+///
+/// # Errors
+/// Its first one.
+pub fn repeat(
+    window: Duration,
+    mut once: impl FnMut() -> Result<Duration, String>,
+) -> Result<Times, String> {
+    let mut times = Times::default();
+    for (window, counts) in [(WARM_UP.min(window), false), (window, true)] {
+        let began = Instant::now();
+        while began.elapsed() < window {
+            let time = once()?;
+            if counts {
+                times.record(time);
+            }
+        }
     }
     Ok(times)
 }

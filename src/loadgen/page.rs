@@ -3,7 +3,7 @@
 use super::{
     chart::{Axis, Chart, Scale, Series, Shares},
     latency::Latency,
-    results::{EndToEnd, Measured, Results, Side},
+    results::{ByBatch, EndToEnd, Measured, Results, Side},
     table::{self, Table, whole},
 };
 use crate::printable::markup;
@@ -22,8 +22,9 @@ pre { background: #f5f6f8; padding: .8em 1em; overflow-x: auto; } p, li { max-wi
 ";
 
 /// What each figure is, and how it was measured.
-const METHOD: [&str; 8] = [
+const METHOD: [&str; 9] = [
     "The forward pass is timed pass by pass on one thread, with observations made up from the policy's spaces and deterministic actions. A pass holds what comes before and after the network, too: normalisation, the action head, clipping.",
+    "A worker in process is all of a worker but its connections: so many requests of one row come together, and are read, checked, queued, computed and answered with encoded replies. Its times are of all of them.",
     "End to end, broker, worker and echo are processes of their own on this machine, and share its processors with the load generator. A load of CxK is C connections with K unanswered requests each.",
     "The echo is a program with the same client library and one connection that sends back what comes. It is asked the same requests by the same load generator, in turns with the worker. \"Of echo\" is the worker's requests a second by the echo's in the same round, and the median of the rounds: what the machine does meanwhile slows both.",
     "In a closed loop whoever is answered asks again, so times and rates depend on each other. In an open loop (Poisson arrivals, or all in lockstep) requests are sent when they are due, whatever is still unanswered, and their time counts from when they were due: a pool that stands still is not spared the requests that it held up.",
@@ -78,23 +79,30 @@ fn plots(results: &Results) -> Result<Vec<String>, String> {
             plots.push(percentiles(cell).svg()?);
         }
     }
-    if let Some(passes) = &results.forward {
-        let points = |pick: PickTime| {
-            passes
-                .iter()
-                .map(|pass| (pass.batch_rows as f64, pick(&pass.latency) / pass.batch_rows as f64))
-                .collect()
-        };
-        let series = vec![
-            series("P50", Who::Worker, false, points(|latency| latency.p50)),
-            series("P99", Who::Worker, true, points(|latency| latency.p99)),
-        ];
-        let x = Axis { label: "rows of a batch", scale: Scale::Doublings };
-        let y = Axis { label: "µs for each row", scale: Scale::Linear };
-        let title = "Forward pass alone".to_string();
-        plots.push(Chart { title, x, y, series }.svg()?);
+    let layers = [
+        ("Forward pass alone", "rows of a batch", &results.forward),
+        ("Worker in process", "requests that come together", &results.in_process),
+    ];
+    for (title, label, passes) in layers {
+        if let Some(passes) = passes {
+            plots.push(by_batch(title, label, passes).svg()?);
+        }
     }
     Ok(plots)
+}
+
+fn by_batch(title: &str, label: &'static str, passes: &[ByBatch]) -> Chart {
+    let points = |pick: PickTime| {
+        let each = |pass: &ByBatch| pick(&pass.latency) / pass.batch_rows as f64;
+        passes.iter().map(|pass| (pass.batch_rows as f64, each(pass))).collect()
+    };
+    let series = vec![
+        series("P50", Who::Worker, false, points(|latency| latency.p50)),
+        series("P99", Who::Worker, true, points(|latency| latency.p99)),
+    ];
+    let x = Axis { label, scale: Scale::Doublings };
+    let y = Axis { label: "µs for each row", scale: Scale::Linear };
+    Chart { title: title.into(), x, y, series }
 }
 
 #[derive(Clone, Copy)]

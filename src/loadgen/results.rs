@@ -27,7 +27,10 @@ pub struct Results {
     /// Why no power is told.
     pub no_power: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forward: Option<Vec<Forward>>,
+    pub forward: Option<Vec<ByBatch>>,
+    /// A worker without a broker: from requests to encoded replies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_process: Option<Vec<ByBatch>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_to_end: Option<EndToEnd>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,10 +74,11 @@ pub struct Settings {
     pub max_delay_us: u64,
 }
 
-/// The forward pass alone, one batch after the other on one thread.
+/// One batch after the other: of a forward pass, or of requests with one row each that come together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Forward {
+pub struct ByBatch {
     pub batch_rows: usize,
+    /// How many batches.
     pub passes: u64,
     pub rows_per_s: f64,
     pub latency: Latency,

@@ -4,14 +4,14 @@ use super::{
     Arrivals, Cell, Latency, Results,
     recorder::Counts,
     results::{
-        CpuTime, EndToEnd, Forward, Machine, Measured, Model, Ratio, Round, SCHEMA, Settings, Side,
+        ByBatch, CpuTime, EndToEnd, Machine, Measured, Model, Ratio, Round, SCHEMA, Settings, Side,
     },
     stages::{Stage, Stages},
 };
 
 /// One batch size, one cell in a closed loop and one in an open one.
 pub fn results() -> Results {
-    let forward = Forward {
+    let forward = ByBatch {
         batch_rows: 1,
         passes: 1000,
         rows_per_s: 400_000.0,
@@ -41,6 +41,7 @@ pub fn results() -> Results {
         stopped_early: false,
         no_power: Some("no meter".into()),
         forward: Some(vec![forward]),
+        in_process: None,
         end_to_end: Some(EndToEnd { worker_start_s: 0.25, cells, sweep: vec![measured(poisson)] }),
         comparison: None,
     }

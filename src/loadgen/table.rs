@@ -2,7 +2,7 @@
 
 use super::{
     compare::Comparison,
-    results::{EndToEnd, Forward, Machine, Measured, Results, Side},
+    results::{ByBatch, EndToEnd, Machine, Measured, Results, Side},
 };
 
 /// Where the system does not tell.
@@ -54,7 +54,10 @@ pub fn lines(results: &Results) -> Vec<String> {
 pub fn tables(results: &Results) -> Vec<Table> {
     let mut tables = Vec::new();
     if let Some(passes) = &results.forward {
-        tables.push(forward(passes));
+        tables.push(by_batch("Forward pass alone, by batch size", passes));
+    }
+    if let Some(bursts) = &results.in_process {
+        tables.push(by_batch("Worker in process, by requests that come together", bursts));
     }
     if let Some(end_to_end) = &results.end_to_end {
         tables.extend(measured(end_to_end));
@@ -86,11 +89,9 @@ pub fn about(results: &Results) -> Vec<String> {
     ]
 }
 
-fn forward(passes: &[Forward]) -> Table {
-    let mut table = Table::new(
-        "Forward pass alone, by batch size",
-        &["rows", "P50 µs", "P95 µs", "P99 µs", "rows/s", "memory", "power"],
-    );
+fn by_batch(title: &str, passes: &[ByBatch]) -> Table {
+    let mut table =
+        Table::new(title, &["rows", "P50 µs", "P95 µs", "P99 µs", "rows/s", "memory", "power"]);
     for pass in passes {
         let latency = &pass.latency;
         let mut row = vec![pass.batch_rows.to_string()];

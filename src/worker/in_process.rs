@@ -6,8 +6,8 @@ use async_nats::Message;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{engine::Done, reception::Reception, served::Served};
-use crate::{failure::Failure, policy::Policy, telemetry::Vitals};
+use super::{answer::Answer, engine::Done, reception::Reception, served::Served};
+use crate::{failure::Failure, policy::Policy, telemetry::Vitals, wire::Code};
 
 /// A deadline, as every request has one by default.
 const BUDGET: Duration = Duration::from_secs(10);
@@ -32,12 +32,15 @@ impl InProcess {
         Ok(Self { reception, done })
     }
 
-    /// Takes messages that have come together, and gives the bodies of their answers, in the order in
-    /// which a worker would send them. Blocks until all are there: not for an asynchronous context.
+    /// Takes messages that have come together, and gives the bodies of their replies, or why there is
+    /// none, in the order in which a worker would send them. Blocks until all are there: not for an asynchronous context.
     ///
     /// # Panics
     /// If the device died.
-    pub fn exchange(&mut self, messages: impl IntoIterator<Item = Message>) -> Vec<Bytes> {
+    pub fn exchange(
+        &mut self,
+        messages: impl IntoIterator<Item = Message>,
+    ) -> Vec<Result<Bytes, Code>> {
         let arrived = self.reception.queue.now();
         for message in messages {
             self.reception.check(message, arrived);
@@ -51,7 +54,8 @@ impl InProcess {
             let done = self.done.blocking_recv().expect("the device computes");
             answers.extend(self.reception.answer(done, usize::MAX));
         }
-        answers.into_iter().map(|answer| answer.payload).collect()
+        let body = |answer: Answer| answer.error.map_or(Ok(answer.payload), Err);
+        answers.into_iter().map(body).collect()
     }
 }
 

@@ -19,6 +19,7 @@ pub struct Plan {
     pub flags: SettingsArgs,
     pub settings: Settings,
     pub forward: bool,
+    pub in_process: bool,
     pub end_to_end: bool,
     pub batch_sizes: Vec<usize>,
     pub cells: Vec<Cell>,
@@ -52,6 +53,7 @@ impl Plan {
             flags: arguments.settings.clone(),
             settings,
             forward,
+            in_process: has(LayerArg::InProcess),
             end_to_end,
             batch_sizes: arguments.batch_sizes.iter().map(|rows| *rows as usize).collect(),
             cells,
@@ -69,7 +71,8 @@ impl Plan {
         let passes = if self.forward { self.batch_sizes.len() } else { 0 };
         let pairs = if self.end_to_end { self.cells.len() * self.rounds } else { 0 };
         let rising = if self.sweep.is_some() { RISING.len() } else { 0 };
-        passes + 2 * (pairs + rising)
+        let bursts = if self.in_process { self.batch_sizes.len() } else { 0 };
+        passes + bursts + 2 * (pairs + rising)
     }
 }
 
