@@ -5,7 +5,7 @@
 //! went. A [`window`] holds all of that, [`results`] come from windows, and become a [`table`] or a
 //! [`page`] of [`chart`]s, or are [`compare`]d with earlier ones.
 //!
-//! Over NATS: a [`line`] is one connection that asks a [`question`] and judges the [`answer`],
+//! Over NATS: a [`mod@line`] is one connection that asks a [`question`] and judges the [`answer`],
 //! [`load`] many of them, [`pacer`] what wakes them on time. [`echo`] is the barest thing that can
 //! answer, which a worker is held against. [`forward`] needs no broker. [`usage`], [`energy`] and
 //! [`machine`] ask the system.
