@@ -72,7 +72,7 @@ impl Intake {
         let encoding = Encoding::of(&payload);
         let to = ReplyTo { inbox, encoding, arrived, request_id, trace: self.trace(headers) };
         let (error, id) = match self.read(&payload) {
-            Err(Rejection { error, id }) => (error, id),
+            Err(rejection) => (rejection.error, rejection.id),
             Ok(mut request) => {
                 let id = request.id.take();
                 match self.check_request(request, headers, &payload) {
@@ -106,9 +106,9 @@ impl Intake {
         Some(Arc::new(Trace { context, traced, state: state.map(|state| state.to_string()) }))
     }
 
-    fn read<'a>(&self, payload: &'a Bytes) -> Result<Request<'a>, Rejection> {
-        self.check_bytes(payload.len()).map_err(|error| Rejection { error, id: None })?;
-        Request::read(payload).map_err(|rejection| *rejection)
+    fn read<'a>(&self, payload: &'a Bytes) -> Result<Request<'a>, Box<Rejection>> {
+        self.check_bytes(payload.len()).map_err(|error| Box::new(Rejection { error, id: None }))?;
+        Request::read(payload)
     }
 
     fn check_request(

@@ -34,7 +34,7 @@ proptest! {
         floats in vec(any::<u32>().prop_map(f32::from_bits), 6),
         integers in vec(any::<i32>().prop_map(i64::from), 6),
     ) {
-        let shape = vec![3, 2];
+        let shape = [3, 2];
         let sent = TensorView::new(&shape[..], Values::F4(&floats));
         let written = Encoding::MessagePack.write(&sent).unwrap();
         let read = tensor(&written);
