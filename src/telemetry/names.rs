@@ -104,7 +104,7 @@ metrics! {
 
     // The device.
     DEVICE_BUSY = Counter "carla_rl_device_busy_seconds_total" ["device"]
-        "Time that the device thread spent on batches. Its rate is the share of time busy.";
+        "Time that was spent on computing batches. Its rate is the share of time busy.";
     DEVICE_COMPUTING = Gauge "carla_rl_device_computing_seconds" ["device"]
         "How long the batch that is being computed has taken so far; 0 if there is none.";
     DEVICE_ERRORS = Counter "carla_rl_device_errors_total" ["device", "class"]

@@ -206,13 +206,15 @@ fn edited(file: &Path, edit: impl FnOnce(&mut Value)) {
 }
 
 #[tokio::test]
-async fn a_bench_measures_both_layers_draws_them_and_is_compared_with_itself() {
+async fn a_bench_measures_all_layers_draws_them_and_is_compared_with_itself() {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().to_str().unwrap();
     let output = quick(&["--report", report, "--json"]).await;
     let told = json(&output);
-    let rows = told["forward"].as_array().unwrap().iter().map(|pass| &pass["batch_rows"]);
-    assert_eq!(rows.collect::<Vec<_>>(), [1, 4]);
+    for layer in ["forward", "in_process"] {
+        let rows = told[layer].as_array().unwrap().iter().map(|pass| &pass["batch_rows"]);
+        assert_eq!(rows.collect::<Vec<_>>(), [1, 4], "{layer}");
+    }
     let cell = &told["end_to_end"]["cells"][0];
     assert_eq!(cell["cell"], serde_json::json!({"connections": 2, "in_flight": 3, "rows": 1}));
     for side in ["echo", "worker"] {
@@ -240,9 +242,12 @@ async fn a_bench_measures_both_layers_draws_them_and_is_compared_with_itself() {
     let compare = ["--compare", earlier, "--threshold", "10"];
     let output = quick(&compare).await;
     assert!(output.status.success(), "{}", stderr(&output));
-    for text in
-        ["Compared with the earlier run", "2x3, requests/s of echo", "forward, batch of 4, P50"]
-    {
+    for text in [
+        "Compared with the earlier run",
+        "2x3, requests/s of echo",
+        "forward, batch of 4, P50",
+        "in process, batch of 4",
+    ] {
         assert!(stdout(&output).contains(text), "{text}: {}", stdout(&output));
     }
     edited(&file, |old| old["forward"][1]["latency"]["p50"] = 1e-6.into());
@@ -275,6 +280,7 @@ async fn what_keeps_a_bench_from_starting_is_told_with_the_flag_to_change() {
         (&["--compare", "missing.json"], "--compare: missing.json", 78),
         (&["--nats", "nats://127.0.0.1:1", "--layer", "end-to-end"], "no broker at", 75),
         (&["--model", model, "--rows", "5000", "--layer", "end-to-end"], "--rows is 5000", 78),
+        (&["--batch-sizes", "5000", "--layer", "in-process"], "limits.queue_rows", 78),
     ];
     for &(arguments, told, code) in cases {
         let output = bench(arguments).await;

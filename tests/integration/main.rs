@@ -9,6 +9,7 @@ mod artifacts;
 mod asker;
 mod batching;
 mod bench;
+mod brief;
 mod broken;
 mod camera;
 mod command_line;

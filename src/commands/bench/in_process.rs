@@ -28,6 +28,12 @@ pub async fn measure(
     into: &mut Vec<ByBatch>,
     progress: &Progress,
 ) -> Result<(), Failure> {
+    let (most, room) = (plan.batch_sizes.iter().max(), plan.settings.limits.queue_rows);
+    if let Some(most) = most.filter(|most| **most > room) {
+        return Err(Failure::Configuration(format!(
+            "--batch-sizes: {most} requests that come together don't fit the queue: expected at most {room} (limits.queue_rows)"
+        )));
+    }
     let question = Question::to_pool(&plan.settings.nats.prefix, &served.spec, 1);
     let question = question.map_err(Failure::Configuration)?;
     let vitals = Arc::new(worker::vitals(&plan.settings, &served.spec, Duration::ZERO)?);
