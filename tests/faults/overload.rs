@@ -21,7 +21,8 @@ use crate::{
 
 /// So wide that the device is what limits.
 const WIDE: &[usize] = &[4096, 4096];
-const LIMITS: &[(&str, &str)] = &[("LIMITS_QUEUE_ROWS", "1024")];
+/// One thread computes, so that its time is all that the device got.
+const LIMITS: &[(&str, &str)] = &[("LIMITS_QUEUE_ROWS", "1024"), ("MODEL_THREADS", "1")];
 
 /// Five times what the device computes. Clients and broker want processors, too, and so may others
 /// on the machine: what counts is what the device makes of the time that it gets.
