@@ -109,14 +109,6 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// The bytes of a u1 tensor.
-    pub fn as_u8(&self) -> Option<&[u8]> {
-        match &self.data {
-            Data::Bytes(DType::U1, bytes) => Some(bytes),
-            _ => None,
-        }
-    }
-
     /// The bytes of its elements, if they are a part of the message.
     pub fn in_message(&self) -> Option<(DType, &'a [u8])> {
         match self.data {

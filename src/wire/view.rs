@@ -123,7 +123,10 @@ mod tests {
         assert_eq!(serde_json::to_string(&pixels).unwrap(), "[[7],[255]]");
         let body = Encoding::MessagePack.write(&pixels).unwrap();
         let back = Tensor::from_node(rmp_serde::from_slice(&body).unwrap(), "obs").unwrap();
-        assert_eq!((back.shape.as_slice(), back.as_u8()), (&[2, 1][..], Some(&[7, 255][..])));
+        assert_eq!(
+            (back.shape.as_slice(), back.in_message()),
+            (&[2, 1][..], Some((DType::U1, &[7, 255][..])))
+        );
     }
 
     #[test]
