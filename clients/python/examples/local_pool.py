@@ -1,0 +1,160 @@
+"""A broker and workers of one's own on this machine, for as long as a program runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Callable, List, Optional, Type
+
+ROOT = Path(__file__).resolve().parents[3]
+#: For a broker or a worker to be there, and for it to end, s.
+_START = 20.0
+_STOP = 30.0
+
+
+class NotStarted(Exception):
+    """A program is missing, or did not come up; why."""
+
+
+def nats_server() -> str:
+    """Where one is: the environment's, the clone's, or that on the path."""
+    fetched = ROOT / ".tools/bin/nats-server"
+    found = os.environ.get("NATS_SERVER_BIN") or shutil.which(str(fetched))
+    found = found or shutil.which("nats-server")
+    if not found:
+        raise NotStarted("there is no nats-server: scripts/nats-server fetches one")
+    return found
+
+
+class LocalPool:
+    """A nats-server and workers that serve one model; all of them end with the ``with`` block."""
+
+    def __init__(self, carla_rl: str, artifacts: Path, model: str, size: int) -> None:
+        """``size``: workers. Artifacts are read from, and logs written to, ``artifacts``."""
+        self._carla_rl = carla_rl
+        self._artifacts = artifacts
+        self._model = model
+        self._size = size
+        self._log = artifacts / "pool.log"
+        self._port = free_port()
+        self._broker: Optional[subprocess.Popen[bytes]] = None
+        self._serving: List[subprocess.Popen[bytes]] = []
+        self._leaving: List[subprocess.Popen[bytes]] = []
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> LocalPool:
+        try:
+            self._broker = self._start([nats_server(), "-a", "127.0.0.1", "-p", str(self._port)])
+            self._await_broker(self._broker)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self._end()
+
+    def start(self, version: str) -> None:
+        """Adds workers with this version; they are ready when it returns."""
+        ports = [free_port() for _ in range(self._size)]
+        workers = [self._start_worker(version, port) for port in ports]
+        self._leaving += self._serving
+        self._serving = workers
+        for worker, port in zip(workers, ports):
+            self._await_worker(worker, port)
+
+    def drain(self) -> None:
+        """Tells all workers with earlier versions to answer what they have, and to leave.
+
+        They do so while the program goes on.
+        """
+        self._leaving = [worker for worker in self._leaving if worker.poll() is None]
+        for worker in self._leaving:
+            worker.terminate()
+
+    def _start(self, command: List[str], **environment: str) -> subprocess.Popen[bytes]:
+        try:
+            with self._log.open("ab") as log:
+                # A session of its own: Ctrl-C at the terminal reaches this program alone, which
+                # then ends the workers before the broker.
+                return subprocess.Popen(
+                    command,
+                    cwd=self._artifacts,
+                    env={**os.environ, **environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        except OSError as problem:
+            raise NotStarted(f"{command[0]} can't be started: {problem.strerror}") from problem
+
+    def _start_worker(self, version: str, port: int) -> subprocess.Popen[bytes]:
+        command = [self._carla_rl, "worker", "--nats-url", self.url, "--model", self._model]
+        command += ["--model-version", version, "--artifacts", str(self._artifacts)]
+        return self._start(command, SERVER_PORT=str(port))
+
+    def _await_broker(self, broker: subprocess.Popen[bytes]) -> None:
+        def listens() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self._port)) == 0
+
+        self._await(broker, "the broker", listens)
+
+    def _await_worker(self, worker: subprocess.Popen[bytes], port: int) -> None:
+        def ready() -> bool:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
+                    return True
+            except (urllib.error.URLError, OSError):
+                return False
+
+        self._await(worker, "a worker", ready)
+
+    def _await(self, process: subprocess.Popen[bytes], what: str, is_there: Callable[[], bool]) -> None:
+        until = time.monotonic() + _START
+        while not is_there():
+            if process.poll() is not None or time.monotonic() > until:
+                said = self._log.read_text(errors="replace").strip().splitlines()
+                raise NotStarted(f"{what} did not come up: {said[-1] if said else 'it says nothing'}")
+            time.sleep(0.01)
+
+    def _end(self) -> None:
+        """Workers first: without a broker they could not say what they have computed."""
+        workers = self._serving + self._leaving
+        for group in (workers, [self._broker] if self._broker else []):
+            for process in group:
+                process.terminate()
+            for process in group:
+                end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Waits for a process that was told to end, but not for ever."""
+    try:
+        process.wait(_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """One that nobody listens at now, on the loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
