@@ -99,6 +99,8 @@ class ActorCritic:
     """PPO (Schulman et al. 2017) for discrete actions."""
 
     def __init__(self, inputs: int, actions: int, hidden: List[int], seed: int) -> None:
+        self.inputs = inputs
+        self.actions = actions
         self._random = np.random.default_rng(seed)
         self.policy = Layers("policy", [inputs, *hidden, actions], 0.01, self._random)
         self.value = Layers("value", [inputs, *hidden, 1], 1.0, self._random)
