@@ -5,8 +5,9 @@ Weights are kept as PyTorch keeps them, (outputs, inputs), which is what a worke
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Dict, List
+from typing import Dict
 
 import numpy as np
 
@@ -17,16 +18,16 @@ Parameters = Dict[str, np.ndarray]
 class Layers:
     """Fully connected layers, tanh behind each but the last."""
 
-    def __init__(self, name: str, widths: List[int], last_gain: float, random: np.random.Generator):
+    def __init__(self, name: str, widths: list[int], last_gain: float, random: np.random.Generator):
         """``widths``: inputs, hidden layers, outputs."""
         self.names = [f"{name}.{i}" for i in range(len(widths) - 1)]
         self.parameters: Parameters = {}
         for i, layer in enumerate(self.names):
-            gain = last_gain if layer == self.names[-1] else np.sqrt(2)
+            gain = last_gain if layer == self.names[-1] else math.sqrt(2)
             self.parameters[f"{layer}.weight"] = gain * orthogonal(widths[i + 1], widths[i], random)
             self.parameters[f"{layer}.bias"] = np.zeros(widths[i + 1], np.float32)
 
-    def forward(self, inputs: np.ndarray) -> List[np.ndarray]:
+    def forward(self, inputs: np.ndarray) -> list[np.ndarray]:
         """What goes into each layer, each (rows, …), and what comes out of the last."""
         passed = [inputs]
         for layer in self.names:
@@ -35,7 +36,7 @@ class Layers:
             passed.append(output if layer == self.names[-1] else np.tanh(output))
         return passed
 
-    def backward(self, passed: List[np.ndarray], gradient: np.ndarray) -> Parameters:
+    def backward(self, passed: list[np.ndarray], gradient: np.ndarray) -> Parameters:
         """The loss's gradient by each parameter, from that by the output, (rows, outputs)."""
         gradients: Parameters = {}
         for i in reversed(range(len(self.names))):
@@ -98,7 +99,7 @@ class Batch:
 class ActorCritic:
     """PPO (Schulman et al. 2017) for discrete actions."""
 
-    def __init__(self, inputs: int, actions: int, hidden: List[int], seed: int) -> None:
+    def __init__(self, inputs: int, actions: int, hidden: list[int], seed: int) -> None:
         self.inputs = inputs
         self.actions = actions
         self._random = np.random.default_rng(seed)

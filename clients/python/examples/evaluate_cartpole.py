@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Iterator, List, Optional
+from typing import Any, Iterator, Optional
 
 # pygame draws into memory: no window, and no greeting on standard output.
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -20,9 +20,10 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 try:
     import gymnasium as gym
     import numpy as np
-    from carla_rl_client import PolicyClient, PolicyError
     from evaluation import Episode, Evaluation, Progress, arguments, describe, play, positive
     from rendering import Film, Filmed, Layout
+
+    from carla_rl_client import PolicyClient, PolicyError
 except ModuleNotFoundError as missing:
     raise SystemExit(
         f"the package {missing.name} is missing: "

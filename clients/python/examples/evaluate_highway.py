@@ -16,7 +16,7 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, List, Tuple
+from typing import Any
 
 # pygame draws into memory, without a window. (Its driver "dummy" would make highway-env draw
 # nothing at all.) And no greeting on standard output.
@@ -25,10 +25,11 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 try:
     import gymnasium as gym
-    import highway_env
-    from carla_rl_client import PolicyClient, PolicyError
+    import highway_env  # noqa: F401  (registers its environments)
     from evaluation import Episode, Evaluation, Progress, arguments, describe, play, positive
     from rendering import Film, Filmed, Layout
+
+    from carla_rl_client import PolicyClient, PolicyError
 except ModuleNotFoundError as missing:
     raise SystemExit(
         f"the package {missing.name} is missing: pip install ./clients/python highway-env pillow"
@@ -61,22 +62,21 @@ class Connect:
 
 
 def make(render_mode: str | None = None) -> gym.Env[Any, Any]:
-    gym.register_envs(highway_env)
     config = {"observation": OBSERVATION, "offscreen_rendering": True}
     return gym.make(ENVIRONMENT, render_mode=render_mode, config=config)
 
 
 @lru_cache(maxsize=None)
-def simulator(connect: Connect) -> Tuple[PolicyClient, gym.Env[Any, Any]]:
+def simulator(connect: Connect) -> tuple[PolicyClient, gym.Env[Any, Any]]:
     """One of each in every process, made when its first episode begins."""
     return connect.client(f"highway-{os.getpid()}"), make()
 
 
-def episode(task: Tuple[Connect, int, bool]) -> Tuple[Episode, List[float]]:
+def episode(task: tuple[Connect, int, bool]) -> tuple[Episode, list[float]]:
     """Runs in a child process: an episode, and its round trips in µs."""
     connect, seed, deterministic = task
     client, env = simulator(connect)
-    round_trips_us: List[float] = []
+    round_trips_us: list[float] = []
     played = play(client, env, seed, deterministic=deterministic, round_trips_us=round_trips_us)
     return played, round_trips_us
 

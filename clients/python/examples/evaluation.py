@@ -8,12 +8,13 @@ import math
 import sys
 import time
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
 if TYPE_CHECKING:
     import gymnasium as gym
+
     from carla_rl_client import PolicyClient
 
 #: Seconds between two lines of progress where there is no terminal to write over.
@@ -43,15 +44,15 @@ class Evaluation:
     environment: str
     #: What it is called that ends an episode too early, like "crashed".
     failure: str
-    episodes: List[Episode] = field(default_factory=list)
+    episodes: list[Episode] = field(default_factory=list)
     #: Of each request, from its sending to its reply's arrival, µs.
-    round_trips_us: List[float] = field(default_factory=list)
+    round_trips_us: list[float] = field(default_factory=list)
     #: Observations in all requests together.
     rows: int = 0
     #: Wall clock, s.
     seconds: float = 0.0
 
-    def add(self, episode: Episode, round_trips_us: List[float]) -> None:
+    def add(self, episode: Episode, round_trips_us: list[float]) -> None:
         """An episode of which each observation was a request."""
         self.episodes.append(episode)
         self.round_trips_us += round_trips_us
@@ -62,10 +63,10 @@ class Evaluation:
 
     def standard_error(self) -> float:
         """Of the mean return; NaN for a single episode."""
-        count = len(self.episodes)
-        if count < 2:
+        totals = [episode.total for episode in self.episodes]
+        if len(totals) < 2:
             return math.nan
-        return float(np.std([episode.total for episode in self.episodes], ddof=1)) / math.sqrt(count)
+        return float(np.std(totals, ddof=1)) / math.sqrt(len(totals))
 
     def round_trip_us(self, percentile: float) -> float:
         return float(np.percentile(self.round_trips_us, percentile))
@@ -96,7 +97,7 @@ class Evaluation:
 
     def to_json(self) -> str:
         """One object; times in µs and s."""
-        summary: Dict[str, Any] = {
+        summary: dict[str, Any] = {
             "policy": self.policy,
             "environment": self.environment,
             "mean_return": self.mean_return(),
@@ -167,7 +168,7 @@ def play(
     seed: int,
     *,
     deterministic: bool,
-    round_trips_us: Optional[List[float]] = None,
+    round_trips_us: Optional[list[float]] = None,
 ) -> Episode:
     """One episode, an observation a request, whose round trips are added to ``round_trips_us``."""
     observation, _ = env.reset(seed=seed)

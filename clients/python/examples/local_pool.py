@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import Callable, List, Optional, Type
+from typing import Callable, Optional
 
 ROOT = Path(__file__).resolve().parents[3]
 #: For a broker or a worker to be there, and for it to end, s.
@@ -20,7 +19,7 @@ _STOP = 30.0
 
 
 class NotStarted(Exception):
-    """A program is missing, or did not come up; why."""
+    """A program is missing, or did not do what it was started for; why."""
 
 
 def nats_server() -> str:
@@ -45,8 +44,9 @@ class LocalPool:
         self._log = artifacts / "pool.log"
         self._port = free_port()
         self._broker: Optional[subprocess.Popen[bytes]] = None
-        self._serving: List[subprocess.Popen[bytes]] = []
-        self._leaving: List[subprocess.Popen[bytes]] = []
+        self._serving: list[subprocess.Popen[bytes]] = []
+        #: Of earlier versions, and not yet drained.
+        self._former: list[subprocess.Popen[bytes]] = []
 
     @property
     def url(self) -> str:
@@ -63,7 +63,7 @@ class LocalPool:
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
+        kind: Optional[type[BaseException]],
         value: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
@@ -71,23 +71,26 @@ class LocalPool:
 
     def start(self, version: str) -> None:
         """Adds workers with this version; they are ready when it returns."""
+        self._former += self._serving
+        self._serving = []
         ports = [free_port() for _ in range(self._size)]
-        workers = [self._start_worker(version, port) for port in ports]
-        self._leaving += self._serving
-        self._serving = workers
-        for worker, port in zip(workers, ports):
+        for port in ports:
+            self._serving.append(self._start_worker(version, port))
+        for worker, port in zip(self._serving, ports):
             self._await_worker(worker, port)
 
     def drain(self) -> None:
-        """Tells all workers with earlier versions to answer what they have, and to leave.
+        """Has all workers of earlier versions answer what is on its way to them, and end.
 
-        They do so while the program goes on.
+        About a second: until nothing comes any more, they take requests.
         """
-        self._leaving = [worker for worker in self._leaving if worker.poll() is None]
-        for worker in self._leaving:
+        for worker in self._former:
             worker.terminate()
+        for worker in self._former:
+            end(worker)
+        self._former = []
 
-    def _start(self, command: List[str], **environment: str) -> subprocess.Popen[bytes]:
+    def _start(self, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
         try:
             with self._log.open("ab") as log:
                 # A session of its own: Ctrl-C at the terminal reaches this program alone, which
@@ -118,37 +121,44 @@ class LocalPool:
 
     def _await_worker(self, worker: subprocess.Popen[bytes], port: int) -> None:
         def ready() -> bool:
+            page = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
-                    return True
-            except (urllib.error.URLError, OSError):
+                page.request("GET", "/readyz")
+                return page.getresponse().status == 200
+            except (OSError, http.client.HTTPException):
                 return False
+            finally:
+                page.close()
 
         self._await(worker, "a worker", ready)
 
-    def _await(self, process: subprocess.Popen[bytes], what: str, is_there: Callable[[], bool]) -> None:
+    def _await(
+        self, process: subprocess.Popen[bytes], what: str, is_there: Callable[[], bool]
+    ) -> None:
         until = time.monotonic() + _START
         while not is_there():
             if process.poll() is not None or time.monotonic() > until:
-                said = self._log.read_text(errors="replace").strip().splitlines()
-                raise NotStarted(f"{what} did not come up: {said[-1] if said else 'it says nothing'}")
+                raise NotStarted(f"{what} did not come up: {self._last_words()}")
             time.sleep(0.01)
 
+    def _last_words(self) -> str:
+        said = self._log.read_text(errors="replace").split("\n")
+        return next((line for line in reversed(said) if line.strip()), "it says nothing")
+
     def _end(self) -> None:
-        """Workers first: without a broker they could not say what they have computed."""
-        workers = self._serving + self._leaving
-        for group in (workers, [self._broker] if self._broker else []):
-            for process in group:
-                process.terminate()
-            for process in group:
-                end(process)
+        """The broker last: without it workers could not send what they have computed."""
+        self._former += self._serving
+        self.drain()
+        if self._broker:
+            self._broker.terminate()
+            end(self._broker)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Waits for a process that was told to end, but not for ever."""
+    """Waits for a process that was told to end, but not for ever, nor beyond a second Ctrl-C."""
     try:
         process.wait(_STOP)
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
         process.kill()
         process.wait()
 

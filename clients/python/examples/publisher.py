@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 from actor_critic import ActorCritic
@@ -63,9 +63,9 @@ class Publisher:
             raise NotStarted(f"version {version} can't be made: {done.stderr.strip()}")
 
 
-def write_safetensors(file: Path, tensors: Dict[str, np.ndarray]) -> None:
+def write_safetensors(file: Path, tensors: dict[str, np.ndarray]) -> None:
     """A header in JSON behind its own length, then the numbers."""
-    header: Dict[str, Any] = {}
+    header: dict[str, Any] = {}
     data = b""
     for name, tensor in tensors.items():
         numbers = np.ascontiguousarray(tensor, "<f4").tobytes()

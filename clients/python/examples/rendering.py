@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence
 
 import gymnasium as gym
 import numpy as np
@@ -38,7 +38,7 @@ class Film:
     """What ``env.render()`` gave, step by step, each frame with a caption."""
 
     layout: Layout
-    frames: List[Tuple[np.ndarray, str]] = field(default_factory=list)
+    frames: list[tuple[np.ndarray, str]] = field(default_factory=list)
 
     def add(self, frame: np.ndarray, caption: str) -> None:
         """``frame``: u1 of shape (height, width, 3)."""
@@ -53,7 +53,7 @@ class Film:
 
     def save_gif(self, file: str) -> None:
         """All frames, one after the other."""
-        pictures = [_picture(*frame, self.layout.gif_width) for frame in self.frames]
+        pictures = [_picture(frame, self.layout.gif_width) for frame in self.frames]
         duration = self.layout.frame_ms
         pictures[0].save(
             file, "GIF", save_all=True, append_images=pictures[1:], duration=duration, loop=0
@@ -64,7 +64,7 @@ class Film:
         columns = self.layout.columns
         count = min(columns * self.layout.rows, len(self.frames))
         chosen = np.linspace(0, len(self.frames) - 1, count).round().astype(int)
-        pictures = [_picture(*self.frames[at], self.layout.picture_width) for at in chosen]
+        pictures = [_picture(self.frames[at], self.layout.picture_width) for at in chosen]
         step_x, step_y = pictures[0].width + _GAP, pictures[0].height + _GAP
         size = (columns * step_x - _GAP, math.ceil(count / columns) * step_y - _GAP)
         sheet = Image.new("RGB", size, _PAPER)
@@ -74,7 +74,7 @@ class Film:
         sheet.quantize(128).save(file, "PNG", optimize=True)
 
 
-class Filmed(gym.Wrapper):  # type: ignore[misc,type-arg]
+class Filmed(gym.Wrapper[Any, Any, Any, Any]):
     """An environment of discrete actions that films its episodes.
 
     Each frame shows what the policy saw, and says what it did then; the last one how it ended.
@@ -108,9 +108,10 @@ class Filmed(gym.Wrapper):  # type: ignore[misc,type-arg]
         self._film.add(np.asarray(self.env.render()), f"step {self._step}: {what}")
 
 
-def _picture(frame: np.ndarray, caption: str, width: int) -> Image.Image:
+def _picture(frame: tuple[np.ndarray, str], width: int) -> Image.Image:
     """The frame, scaled to ``width``, below its caption."""
-    scene = Image.fromarray(frame)
+    pixels, caption = frame
+    scene = Image.fromarray(pixels)
     height = round(scene.height * width / scene.width)
     scene = scene.resize((width, height), Image.Resampling.LANCZOS)
     picture = Image.new("RGB", (width, height + _STRIP), _PAPER)

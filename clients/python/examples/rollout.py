@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, List, Tuple
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -33,9 +33,9 @@ class Rollout:
     #: Whether the next row is of another episode.
     ended: np.ndarray
     #: Returns of the episodes that ended meanwhile.
-    returns: List[float]
+    returns: list[float]
     #: Of each step's request, µs.
-    round_trips_us: List[float]
+    round_trips_us: list[float]
 
     def batch(self) -> Batch:
         """All steps in one row.
@@ -64,18 +64,18 @@ class Simulators:
     """Environments of one kind in lock step; each begins anew when its episode ends."""
 
     def __init__(self, environment: str, count: int, seed: int) -> None:
-        self._envs: List[gym.Env[Any, Any]] = [gym.make(environment) for _ in range(count)]
+        self._envs: list[gym.Env[Any, Any]] = [gym.make(environment) for _ in range(count)]
         starts = [env.reset(seed=seed + i)[0] for i, env in enumerate(self._envs)]
         #: What they see now: f4 (count, observation elements).
         self.observations = np.stack(starts)
         self._totals = np.zeros(count)
-        self._returns: List[float] = []
+        self._returns: list[float] = []
         self._draws = np.random.default_rng(seed)
 
     def collect(self, client: PolicyClient, steps: int) -> Rollout:
         """So many steps of each, with one request for all of them a step."""
-        rows: List[Tuple[np.ndarray, ...]] = []
-        round_trips_us: List[float] = []
+        rows: list[tuple[np.ndarray, ...]] = []
+        round_trips_us: list[float] = []
         self._returns = []
         for _ in range(steps):
             seen = self.observations
@@ -83,25 +83,34 @@ class Simulators:
             # from the seed and the row's place alone.
             seed = int(self._draws.integers(2**63))
             reply = client.infer(seen, want=("value", "log_prob"), seed=seed)
+            assert reply.value is not None and reply.log_prob is not None
             rewards, failed, cut, last = self._step(reply.action)
             round_trips_us.append(reply.round_trip_us)
             next_values = np.where(failed, np.float32(0), np.float32(np.nan))
             if cut.any():
                 # The time limit ended it, but the pole stood: what came next had a value, too.
                 next_values[cut] = value(client, last[cut])
-            ended = failed | cut
-            rows.append(
-                (seen, reply.action, reply.log_prob, reply.value, next_values, rewards, ended)
-            )
-        columns = [np.stack(column) for column in zip(*rows)]
-        rollout = Rollout(*columns, self._returns, round_trips_us)
-        # The others' next value is that of the next row, and below the last one of what is seen now.
-        following = np.vstack([rollout.values[1:], value(client, self.observations)])
-        unknown = np.isnan(rollout.next_values)
-        rollout.next_values[unknown] = following[unknown]
-        return rollout
+            drawn = (reply.action, reply.log_prob, reply.value)
+            rows.append((seen, *drawn, next_values, rewards, failed | cut))
+        seen, actions, log_probs, values, next_values, rewards, ended = (
+            np.stack(column) for column in zip(*rows)
+        )
+        # Elsewhere what came next is the row below, and below the last one what is seen now.
+        below = np.vstack([values[1:], value(client, self.observations)])
+        next_values = np.where(np.isnan(next_values), below, next_values)
+        return Rollout(
+            seen,
+            actions,
+            log_probs,
+            values,
+            next_values,
+            rewards,
+            ended,
+            self._returns,
+            round_trips_us,
+        )
 
-    def _step(self, actions: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Rewards, who failed, whom the time limit cut off, and what was seen before any reset."""
         steps = [env.step(int(action)) for env, action in zip(self._envs, actions)]
         last, rewards, failed, cut = (np.array(column) for column in list(zip(*steps))[:4])

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Dict, List, Optional
+from typing import Optional
 
 # Products as small as the learner's take ten times as long if threads share them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -26,11 +26,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 try:
     import numpy as np
     from actor_critic import ActorCritic
-    from carla_rl_client import PolicyClient, PolicyError
     from evaluation import positive
     from local_pool import ROOT, LocalPool, NotStarted
     from publisher import Publisher
     from rollout import Rollout, Simulators
+
+    from carla_rl_client import PolicyClient, PolicyError
 except ModuleNotFoundError as missing:
     raise SystemExit(
         f"the package {missing.name} is missing: pip install ./clients/python gymnasium"
@@ -51,7 +52,7 @@ HEAD = "iteration  version  rolling  collecting  episodes  mean return  log-prob
 class Stopwatch:
     """Seconds spent on each kind of work."""
 
-    spent: Dict[str, float] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
     since: float = field(default_factory=time.monotonic)
 
     def lap(self, work: str) -> float:
@@ -72,7 +73,7 @@ class Training:
         self._learner = ActorCritic(4, 2, HIDDEN, given.seed)
         self._steps = given.steps
         self._watch = Stopwatch()
-        self._round_trips_us: List[float] = []
+        self._round_trips_us: list[float] = []
 
     def run(self, iterations: int, target: float) -> bool:
         """Whether the mean return of an iteration's episodes reached the target."""
