@@ -53,18 +53,18 @@ class Lane:
             #: f4 (4,)
             self.observation, _ = self._env.reset(seed=self._seed)
 
-    @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         return self._seed is not None
 
     def step(self, action: int) -> Optional[Episode]:
-        """The episode, if it ends with this step."""
+        """The episode, if it ends with this step; then the next one begins."""
         self.observation, reward, failed, truncated, _ = self._env.step(action)
         self._total, self._length = self._total + float(reward), self._length + 1
-        if not (failed or truncated):
+        if self._seed is None or not (failed or truncated):
             return None
-        assert self._seed is not None
-        return Episode(self._seed, self._total, self._length, failed)
+        episode = Episode(self._seed, self._total, self._length, failed)
+        self.begin()
+        return episode
 
 
 def evaluate(
@@ -72,23 +72,20 @@ def evaluate(
 ) -> None:
     """``width`` episodes at a time; whichever ends makes room for the next."""
     began = time.monotonic()
-    progress = Progress(len(seeds))
     waiting = iter(seeds)
     lanes = [Lane(waiting) for _ in range(min(width, len(seeds)))]
-    while lanes:
-        # f4 (rows, 4): what all of them see goes out as one request.
-        reply = client.infer(
-            np.stack([lane.observation for lane in lanes]), deterministic=deterministic
-        )
-        evaluation.round_trips_us.append(reply.round_trip_us)
-        evaluation.rows += len(lanes)
-        for lane, action in zip(lanes, reply.action):
-            episode = lane.step(int(action))
-            if episode:
+    with Progress(len(seeds)) as progress:
+        while lanes:
+            # f4 (rows, 4): what all of them see goes out as one request.
+            seen = np.stack([lane.observation for lane in lanes])
+            reply = client.infer(seen, deterministic=deterministic)
+            evaluation.round_trips_us.append(reply.round_trip_us)
+            evaluation.rows += len(lanes)
+            ended = [lane.step(int(action)) for lane, action in zip(lanes, reply.action)]
+            for episode in filter(None, ended):
                 evaluation.episodes.append(episode)
                 progress.tell(evaluation)
-                lane.begin()
-        lanes = [lane for lane in lanes if lane.busy]
+            lanes = [lane for lane in lanes if lane.is_busy()]
     evaluation.seconds = time.monotonic() - began
 
 

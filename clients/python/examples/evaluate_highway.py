@@ -90,9 +90,9 @@ def evaluate(
     connect: Connect, evaluation: Evaluation, seeds: range, processes: int, deterministic: bool
 ) -> None:
     began = time.monotonic()
-    progress = Progress(len(seeds))
     tasks = [(connect, seed, deterministic) for seed in seeds]
-    with multiprocessing.Pool(min(processes, len(seeds)), ignore_interrupts) as pool:
+    count = min(processes, len(seeds))
+    with Progress(len(seeds)) as progress, multiprocessing.Pool(count, ignore_interrupts) as pool:
         for played, round_trips_us in pool.imap_unordered(episode, tasks):
             evaluation.add(played, round_trips_us)
             progress.tell(evaluation)

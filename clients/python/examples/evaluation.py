@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -83,11 +85,11 @@ class Evaluation:
         requests = len(self.round_trips_us)
         p50, p99 = (self.round_trip_us(percentile) for percentile in (50, 99))
         count = len(self.episodes)
+        error = f" ± {self.standard_error():.2f} (standard error)" if count > 1 else ""
         return "\n".join(
             [
                 *lines,
-                f"mean return  {self.mean_return():.2f} ± {self.standard_error():.2f}"
-                f" (standard error of {count} episodes)",
+                f"mean return  {self.mean_return():.2f}{error}",
                 f"{self.failure:12} {self.failures()} of {count}",
                 f"requests     {requests}, {self.rows / requests:.1f} rows each,"
                 f" in {self.seconds:.1f} s",
@@ -118,13 +120,21 @@ class Progress:
     def __init__(self, episodes: int) -> None:
         self._episodes = episodes
         self._said = time.monotonic()
+        self._is_open = False
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_open:
+            print(file=sys.stderr)
 
     def tell(self, evaluation: Evaluation) -> None:
         done = len(evaluation.episodes)
         line = f"{done}/{self._episodes} episodes, mean return {evaluation.mean_return():.2f}"
         if sys.stderr.isatty():
-            end = "\n" if done == self._episodes else ""
-            print(f"\r\033[K{line}", end=end, file=sys.stderr, flush=True)
+            self._is_open = True
+            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
         elif time.monotonic() - self._said > _PROGRESS_EVERY:
             self._said = time.monotonic()
             print(line, file=sys.stderr, flush=True)
@@ -133,18 +143,17 @@ class Progress:
 def arguments(summary: str, model: str, episodes: int) -> argparse.ArgumentParser:
     """The flags that every evaluation has."""
     parser = argparse.ArgumentParser(description=summary)
-    parser.add_argument("--url", default="nats://127.0.0.1:4222", help="broker [%(default)s]")
-    parser.add_argument("--model", default=model, help="name of the model [%(default)s]")
-    parser.add_argument("--prefix", default="policy", help="of the subjects [%(default)s]")
-    parser.add_argument("--episodes", type=positive, default=episodes, help="[%(default)s]")
-    parser.add_argument("--seed", type=int, default=0, help="of the first episode [%(default)s]")
-    parser.add_argument("--sample", action="store_true", help="sample, not the best action")
-    parser.add_argument("--json", action="store_true", help="one object in place of the table")
-    parser.add_argument("--gif", metavar="FILE", help="render episodes as an animation")
-    parser.add_argument("--png", metavar="FILE", help="render episodes as a sheet of frames")
-    parser.add_argument(
-        "--rendered", type=positive, default=1, help="so many of the first episodes [%(default)s]"
-    )
+    add = parser.add_argument
+    add("--url", default="nats://127.0.0.1:4222", help="broker [%(default)s]")
+    add("--model", default=model, help="name of the model [%(default)s]")
+    add("--prefix", default="policy", help="of the subjects [%(default)s]")
+    add("--episodes", type=positive, default=episodes, help="[%(default)s]")
+    add("--seed", type=int, default=0, help="of the first episode [%(default)s]")
+    add("--sample", action="store_true", help="sample, not the best action")
+    add("--json", action="store_true", help="one object in place of the table")
+    add("--gif", type=writable, metavar="FILE", help="film episodes")
+    add("--png", type=writable, metavar="FILE", help="a sheet of frames")
+    add("--rendered", type=positive, default=1, help="the first so many episodes [%(default)s]")
     return parser
 
 
@@ -154,6 +163,14 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected 1 or more, got {number}")
     return number
+
+
+def writable(text: str) -> str:
+    """A file that can be written once the episodes are over."""
+    folder = Path(text).resolve().parent
+    if Path(text).is_dir() or not os.access(folder, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text} can't be written")
+    return text
 
 
 def describe(client: PolicyClient) -> str:

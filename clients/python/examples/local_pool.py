@@ -13,9 +13,8 @@ from types import TracebackType
 from typing import Callable, Optional
 
 ROOT = Path(__file__).resolve().parents[3]
-#: For a broker or a worker to be there, and for it to end, s.
+#: For a broker or a worker to be there, s.
 _START = 20.0
-_STOP = 30.0
 
 
 class NotStarted(Exception):
@@ -87,7 +86,7 @@ class LocalPool:
         for worker in self._former:
             worker.terminate()
         for worker in self._former:
-            end(worker)
+            worker.wait()
         self._former = []
 
     def _start(self, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
@@ -148,19 +147,15 @@ class LocalPool:
     def _end(self) -> None:
         """The broker last: without it workers could not send what they have computed."""
         self._former += self._serving
-        self.drain()
-        if self._broker:
-            self._broker.terminate()
-            end(self._broker)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Waits for a process that was told to end, but not for ever, nor beyond a second Ctrl-C."""
-    try:
-        process.wait(_STOP)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        process.kill()
-        process.wait()
+        try:
+            self.drain()
+        finally:
+            # Those for which a second Ctrl-C does not wait.
+            for worker in self._former:
+                worker.kill()
+            if self._broker:
+                self._broker.terminate()
+                self._broker.wait()
 
 
 def free_port() -> int:

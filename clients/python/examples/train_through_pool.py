@@ -15,6 +15,8 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -109,17 +111,18 @@ class Training:
             f" round trip p50 {p50:.0f} µs, p99 {p99:.0f} µs"
         )
 
-    def _roll(self, version: str, observations: np.ndarray) -> PolicyClient:
-        """Publishes the present weights, and has the pool serve them; a client that insists on
-        them. Nobody who asks meanwhile goes without an answer."""
+    @contextmanager
+    def _roll(self, version: str, observations: np.ndarray) -> Iterator[PolicyClient]:
+        """Publishes the present weights and has the pool serve them: a client that insists on
+        them. Whoever else asks the pool meanwhile gets an answer."""
         self._publisher.publish(self._learner, version, observations)
         self._pool.start(version)
         # For a moment both versions serve. A worker of the other one refuses a request that
         # names this one, and the client asks again.
-        client = PolicyClient(self._pool.url, MODEL, model_version=version, retries=RETRIES)
-        client.infer(observations)
-        self._pool.drain()
-        return client
+        with PolicyClient(self._pool.url, MODEL, model_version=version, retries=RETRIES) as client:
+            client.infer(observations)
+            self._pool.drain()
+            yield client
 
     def _disagreement(self, rollout: Rollout) -> float:
         """The largest difference between the log-probs of the pool and those of the learner.
@@ -175,6 +178,7 @@ def main() -> None:
     except (PolicyError, NotStarted) as problem:
         sys.exit(str(problem))
     except KeyboardInterrupt:
+        print()
         sys.exit(130)
     if not reached:
         sys.exit(f"a mean return of {given.target:g} was not reached")
