@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -37,8 +37,7 @@ class RecurrentState:
         return tuple(state for _, state in self.parts)
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """Who computed some of the rows, and where the time went."""
 
     rows: int
@@ -55,7 +54,7 @@ class Part:
     seed: Optional[int]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Inference:
     """One step of a policy. ``n`` is dropped in the shapes if one observation was asked."""
 
@@ -159,7 +158,8 @@ def join(replies: list[Inference]) -> Inference:
     states = [reply.state.parts for reply in replies if reply.state is not None]
     memory = RecurrentState(tuple(part for parts in states for part in parts)) if states else None
     parts = tuple(part for reply in replies for part in reply.parts)
-    return Inference(state=memory, parts=parts, **tensors)
+    attempts = sum(reply.attempts for reply in replies)
+    return Inference(state=memory, parts=parts, attempts=attempts, **tensors)
 
 
 def check_state(state: Any) -> Optional[RecurrentState]:

@@ -33,13 +33,16 @@ class Step:
     episode_start: Optional[bytes]
     mask: Optional[np.ndarray]
 
-    def bodies(self, most_rows: int) -> list[tuple[Optional[int], bytes]]:
+    def body(self) -> bytes:
+        """All of it in one request."""
+        (state,) = self._states([self.observation.rows or 1])
+        return self._body(self.observation, self.seed, state, self.episode_start, self.mask)
+
+    def bodies(self, most_rows: int) -> list[tuple[int, bytes]]:
         """The rows and the body of each request, with at most ``most_rows`` in each."""
-        rows = self.observation.rows
-        if rows is None or rows <= most_rows:
-            (state,) = self._states([rows or 1])
-            body = self._body(self.observation, self.seed, state, self.episode_start, self.mask)
-            return [(rows, body)]
+        rows = self.observation.rows or 1
+        if rows <= most_rows:
+            return [(rows, self.body())]
         slices = [slice(at, min(at + most_rows, rows)) for at in range(0, rows, most_rows)]
         sizes = [part.stop - part.start for part in slices]
         states = self._states(sizes)
