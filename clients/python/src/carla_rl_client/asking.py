@@ -57,7 +57,8 @@ class Call:
 
     async def ask(self, connection: Connection, subject: str, body: bytes) -> Mapping[str, Any]:
         """The reply's body. Raises :class:`PolicyError`."""
-        with connection.token() as token:
+        token = connection.token()
+        try:
             while True:
                 try:
                     return await self._attempt(connection, token, subject, body)
@@ -65,9 +66,9 @@ class Call:
                     pause = self._pause(problem)
                     if pause is None:
                         raise
-                    await asyncio.sleep(pause)
-                    if isinstance(problem, NoWorkers):
-                        self.until = time.monotonic() + self.patience.timeout
+                await asyncio.sleep(pause)
+        finally:
+            connection.forget(token)
 
     async def _attempt(
         self, connection: Connection, token: str, subject: str, body: bytes
@@ -89,7 +90,7 @@ class Call:
     def _pause(self, problem: PolicyError) -> Optional[float]:
         """Seconds until it is sent again, or ``None``."""
         if isinstance(problem, NoWorkers):
-            return _WORKERS_POLL if time.monotonic() < self.workers_until else None
+            return self._wait_for_workers()
         self.errors += 1
         most = 1 if isinstance(problem, errors.Internal) else self.patience.retries
         if self.errors > most or not isinstance(problem, _AGAIN):
@@ -97,6 +98,14 @@ class Call:
         # The jitter keeps a fleet that was refused together from coming back together.
         pause = (problem.retry_after_ms or 0) / 1e3 * random.uniform(1.0, 1.5)
         return pause if pause + _TOO_LITTLE < self.left() else None
+
+    def _wait_for_workers(self) -> Optional[float]:
+        now = time.monotonic()
+        if now >= self.workers_until:
+            return None
+        # Workers that come have the whole time to answer.
+        self.until = now + _WORKERS_POLL + self.patience.timeout
+        return _WORKERS_POLL
 
 
 _AGAIN = (

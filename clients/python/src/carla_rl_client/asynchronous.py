@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence
 
 import numpy as np
@@ -18,6 +17,7 @@ from .hold import LastAction
 from .options import Options
 from .reply import Inference
 from .request import Step
+from .spaces import Box
 from .spec import Spec
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class AsyncPolicyClient:
         self._connecting: Optional[asyncio.Lock] = None
         self._spec: Optional[Spec] = None
         self._most_rows = 2**63
+        self._acts_in_f8 = False
         self._last = LastAction()
 
     async def connect(self) -> AsyncPolicyClient:
@@ -88,6 +89,8 @@ class AsyncPolicyClient:
                 call = Call(self._options.patience, {})
                 answer = await call.ask(self._connection, self._options.subject("spec"), b"")
                 self._spec = specs.read(answer)
+                actions = self._spec.action_space
+                self._acts_in_f8 = isinstance(actions, Box) and actions.dtype == np.float64
         return self
 
     async def close(self) -> None:
@@ -176,43 +179,51 @@ class AsyncPolicyClient:
             await self.connect()
         assert self._connection is not None
         began = time.perf_counter()
-        limit = request.most_rows(
-            self.spec, self._connection.max_payload, step.observation.row_bytes
-        )
+        rows = step.observation.rows
+        if rows is None:
+            # What most simulators ask, 20 times a second and more.
+            answer = await self._ask(None, step.body())
+        else:
+            answer = await self._ask_rows(step, rows, self._connection.max_payload)
+        answer.round_trip_us = (time.perf_counter() - began) * 1e6
+        return answer
+
+    async def _ask_rows(self, step: Step, rows: int, max_payload: int) -> Inference:
+        limit = request.most_rows(self.spec, max_payload, step.observation.row_bytes)
         most = min(limit, self._most_rows)
         while True:
             try:
-                answer, attempts = await self._send(step, most)
-                break
+                return await self._send(step, most)
             except TooLarge:
                 # The reply, or another worker's limit: what a row takes there is not known here.
-                rows = min(most, step.observation.rows or 1)
-                if rows < 2:
+                if min(most, rows) < 2 or step.state:
                     raise
-                most = self._most_rows = rows // 2
-        took = (time.perf_counter() - began) * 1e6
-        return replace(answer, round_trip_us=took, attempts=attempts)
+                most = self._most_rows = min(most, rows) // 2
 
-    async def _send(self, step: Step, most_rows: int) -> tuple[Inference, int]:
+    async def _send(self, step: Step, most_rows: int) -> Inference:
         bodies = step.bodies(most_rows)
         if len(bodies) == 1:
             return await self._ask(*bodies[0])
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(rows: Optional[int], body: bytes) -> tuple[Inference, int]:
+        async def one(rows: int, body: bytes) -> Inference:
             async with gate:
                 return await self._ask(rows, body)
 
-        answers = await _all([one(rows, body) for rows, body in bodies])
-        return reply.join([answer for answer, _ in answers]), sum(count for _, count in answers)
+        return reply.join(await _all([one(rows, body) for rows, body in bodies]))
 
-    async def _ask(self, rows: Optional[int], body: bytes) -> tuple[Inference, int]:
+    async def _ask(self, rows: Optional[int], body: bytes) -> Inference:
         assert self._connection is not None
         call = Call(self._options.patience, self._headers)
-        return reply.read(await call.ask(self._connection, self._infer, body), rows), call.attempts
+        answer = reply.read(await call.ask(self._connection, self._infer, body), rows)
+        answer.attempts = call.attempts
+        if self._acts_in_f8:
+            # As Stable-Baselines3 does in such a space; on the wire all boxes are f4.
+            answer.action = answer.action.astype(np.float64)
+        return answer
 
 
-async def _all(work: list[Any]) -> list[tuple[Inference, int]]:
+async def _all(work: list[Any]) -> list[Inference]:
     """The results in order; the first failure ends the others."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:

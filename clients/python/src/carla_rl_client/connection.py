@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager, suppress
-from typing import Any, Iterator, Mapping, Optional
+from contextlib import suppress
+from typing import Any, Mapping, Optional
 
 import nats.errors
 from nats.aio.client import Client
@@ -73,15 +73,14 @@ class Connection:
         """The most bytes that the broker takes in one message."""
         return int(self._nats.max_payload)
 
-    @contextmanager
-    def token(self) -> Iterator[str]:
+    def token(self) -> str:
         """A name for one request, under which it may be sent more than once."""
         self._tokens += 1
-        token = str(self._tokens)
-        try:
-            yield token
-        finally:
-            self._open.pop(token, None)
+        return str(self._tokens)
+
+    def forget(self, token: str) -> None:
+        """No more replies to that are wanted."""
+        self._open.pop(token, None)
 
     async def ask(
         self, token: str, subject: str, body: bytes, headers: dict[str, str], wait: float
