@@ -50,8 +50,8 @@ LAYOUT = Layout(every=1, frame_ms=250, gif_width=600, columns=3, rows=6, picture
 
 
 @dataclass(frozen=True)
-class Connect:
-    """What a process needs to know to ask the pool."""
+class Address:
+    """Where the pool is."""
 
     url: str
     model: str
@@ -67,15 +67,15 @@ def make(render_mode: str | None = None) -> gym.Env[Any, Any]:
 
 
 @lru_cache(maxsize=None)
-def simulator(connect: Connect) -> tuple[PolicyClient, gym.Env[Any, Any]]:
+def simulator(address: Address) -> tuple[PolicyClient, gym.Env[Any, Any]]:
     """One of each in every process, made when its first episode begins."""
-    return connect.client(f"highway-{os.getpid()}"), make()
+    return address.client(f"highway-{os.getpid()}"), make()
 
 
-def episode(task: tuple[Connect, int, bool]) -> tuple[Episode, list[float]]:
+def episode(task: tuple[Address, int, bool]) -> tuple[Episode, list[float]]:
     """Runs in a child process: an episode, and its round trips in µs."""
-    connect, seed, deterministic = task
-    client, env = simulator(connect)
+    address, seed, deterministic = task
+    client, env = simulator(address)
     round_trips_us: list[float] = []
     played = play(client, env, seed, deterministic=deterministic, round_trips_us=round_trips_us)
     return played, round_trips_us
@@ -87,10 +87,10 @@ def ignore_interrupts() -> None:
 
 
 def evaluate(
-    connect: Connect, evaluation: Evaluation, seeds: range, processes: int, deterministic: bool
+    address: Address, evaluation: Evaluation, seeds: range, processes: int, deterministic: bool
 ) -> None:
     began = time.monotonic()
-    tasks = [(connect, seed, deterministic) for seed in seeds]
+    tasks = [(address, seed, deterministic) for seed in seeds]
     count = min(processes, len(seeds))
     with Progress(len(seeds)) as progress, multiprocessing.Pool(count, ignore_interrupts) as pool:
         for played, round_trips_us in pool.imap_unordered(episode, tasks):
@@ -113,17 +113,19 @@ def run() -> None:
     parser = arguments(__doc__.splitlines()[0], model="highway-ppo", episodes=24)
     parser.add_argument("--processes", type=positive, default=8, help="[%(default)s]")
     given = parser.parse_args()
-    connect = Connect(given.url, given.model, given.prefix)
+    address = Address(given.url, given.model, given.prefix)
     seeds = range(given.seed, given.seed + given.episodes)
-    with connect.client("highway-evaluation") as client:
-        # Fails here, and not in a child, if the pool is away or serves another kind of policy.
+    # Fails here, and not in a child, if the pool is away or serves another kind of policy. And is
+    # closed before children are made: a process with threads should not be forked.
+    with address.client("highway-check") as client:
         client.check_env(make())
         evaluation = Evaluation(describe(client), ENVIRONMENT, FAILURE)
-        evaluate(connect, evaluation, seeds, given.processes, not given.sample)
-        print(evaluation.to_json() if given.json else evaluation.table())
-        if given.gif or given.png:
+    evaluate(address, evaluation, seeds, given.processes, not given.sample)
+    print(evaluation.to_json() if given.json else evaluation.table())
+    if given.gif or given.png:
+        with address.client("highway-film") as client:
             film = render(client, seeds[: given.rendered], not given.sample)
-            film.save(given.gif, given.png)
+        film.save(given.gif, given.png)
 
 
 def main() -> None:

@@ -21,14 +21,20 @@ class NotStarted(Exception):
     """A program is missing, or did not do what it was started for; why."""
 
 
-def nats_server() -> str:
-    """Where one is: the environment's, the clone's, or that on the path."""
-    fetched = ROOT / ".tools/bin/nats-server"
-    found = os.environ.get("NATS_SERVER_BIN") or shutil.which(str(fetched))
-    found = found or shutil.which("nats-server")
+def executable(name: str, remedy: str) -> str:
+    """The whole path of a program: of a file, or of a name on the path."""
+    found = shutil.which(name)
     if not found:
-        raise NotStarted("there is no nats-server: scripts/nats-server fetches one")
-    return found
+        raise NotStarted(f"there is no program {name}: {remedy}")
+    return str(Path(found).resolve())
+
+
+def nats_server() -> str:
+    """The environment's, the clone's, or that on the path."""
+    fetched = ROOT / ".tools/bin/nats-server"
+    there = str(fetched) if fetched.exists() else "nats-server"
+    name = os.environ.get("NATS_SERVER_BIN") or there
+    return executable(name, "scripts/nats-server fetches one; NATS_SERVER_BIN may name it")
 
 
 class LocalPool:

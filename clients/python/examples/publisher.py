@@ -55,10 +55,7 @@ class Publisher:
     def _import(self, weights: Path, version: str, *flags: str) -> None:
         command = [self.carla_rl, "artifacts", "import", str(weights), "--out", str(self.artifacts)]
         command += ["--name", self.model, "--version", version, *flags]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except OSError as problem:
-            raise NotStarted(f"{self.carla_rl} can't be started: {problem.strerror}") from problem
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise NotStarted(f"version {version} can't be made: {done.stderr.strip()}")
 

@@ -10,6 +10,7 @@ it, and drains the old ones. Broker and workers are its own, on free ports of th
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -29,7 +30,7 @@ try:
     import numpy as np
     from actor_critic import ActorCritic
     from evaluation import positive
-    from local_pool import ROOT, LocalPool, NotStarted
+    from local_pool import ROOT, LocalPool, NotStarted, executable
     from publisher import Publisher
     from rollout import Rollout, Simulators
 
@@ -87,7 +88,7 @@ class Training:
                 say(f"{iteration:9}  {version:7}  {self._watch.lap('rolling'):5.2f} s")
                 rollout = self._simulators.collect(client, self._steps)
             self._round_trips_us += rollout.round_trips_us
-            mean = float(np.mean(rollout.returns)) if rollout.returns else 0.0
+            mean = float(np.mean(rollout.returns)) if rollout.returns else math.nan
             say(f"  {self._watch.lap('collecting'):8.2f} s  {len(rollout.returns):8}  {mean:11.1f}")
             say(f"  {self._disagreement(rollout):12.1e}")
             if mean >= target:
@@ -154,8 +155,9 @@ def arguments() -> argparse.Namespace:
 
 
 def run(given: argparse.Namespace, artifacts: Path) -> bool:
-    publisher = Publisher(given.carla_rl, artifacts, MODEL, DESCRIPTION)
-    with LocalPool(given.carla_rl, artifacts, MODEL, given.workers) as pool:
+    carla_rl = executable(given.carla_rl, "cargo build --release makes it; --carla-rl may name it")
+    publisher = Publisher(carla_rl, artifacts, MODEL, DESCRIPTION)
+    with LocalPool(carla_rl, artifacts, MODEL, given.workers) as pool:
         training = Training(given, pool, publisher)
         reached = training.run(given.iterations, given.target)
         print(training.summary())
