@@ -151,7 +151,7 @@ def test_workers_that_come_later_can_be_waited_for(pool: Pool) -> None:
 
 def test_without_a_broker_it_says_where_it_looked(own_broker: Broker) -> None:
     own_broker.stop()
-    with pytest.raises(crc.Unreachable, match=own_broker.url):
+    with pytest.raises(crc.Unreachable, match=own_broker.url[len("nats://") :]):
         PolicyClient(own_broker.url, "any", connect_timeout=0.2)
 
 
@@ -228,6 +228,22 @@ def test_options_that_make_no_sense_are_refused(broker: Broker) -> None:
         PolicyClient(broker.url, "any", on_timeout="wait")
     with pytest.raises(ValueError, match="timeout"):
         PolicyClient(broker.url, "any", timeout=0)
+    with pytest.raises(ValueError, match="letters, digits"):
+        PolicyClient(broker.url, "any model")
+    with pytest.raises(ValueError, match="prefix"):
+        PolicyClient(broker.url, "any", prefix="a..b")
+    with pytest.raises(ValueError, match="nats://host:4222"):
+        PolicyClient("http://127.0.0.1", "any")
+
+
+def test_an_address_may_do_without_a_scheme_and_keeps_its_password_to_itself(
+    broker: Broker, scripted: ScriptedWorker
+) -> None:
+    with PolicyClient(broker.url[len("nats://") :], "scripted", timeout=PATIENCE) as client:
+        client.predict(ZEROS)
+    with pytest.raises(crc.Unreachable) as raised:
+        PolicyClient("nats://me:secret@127.0.0.1:1", "any", connect_timeout=0.1)
+    assert "secret" not in str(raised.value)
 
 
 def test_errors_survive_a_pipe_between_processes() -> None:
