@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from contextlib import suppress
 from typing import Any, Mapping, Optional
 
@@ -30,7 +31,7 @@ class Connection:
         self._servers = servers
         self._options = options
         # Without logins, which may be part of an address.
-        self._where = ", ".join(server.rsplit("@", 1)[-1] for server in servers)
+        self._where = ", ".join(re.sub("//.*@", "//", server) for server in servers)
         self._nats = Client()
         self._open: dict[str, asyncio.Future[Optional[Msg]]] = {}
         self._tokens = 0
