@@ -87,6 +87,17 @@ def round_trips(
     keeper = Turns()
     handed = keeper.run(nats.connect(arguments.url))
 
+    async def by_hand() -> Any:
+        tensor = {
+            "dtype": "f4",
+            "shape": observation.shape,
+            "data": observation.tobytes(),
+        }
+        packed = msgpack.packb({"obs": tensor, "deterministic": True})
+        message = await plain.request(subject, packed, timeout=1, headers={"Deadline-Ms": "1000"})
+        action = msgpack.unpackb(message.data)["action"]
+        return np.frombuffer(action["data"], "<" + action["dtype"]).reshape(action["shape"])
+
     def hand() -> Any:
         # As a client does that keeps its loop on another thread.
         return keeper._entrust(handed.request(subject, body, timeout=1))
@@ -95,6 +106,7 @@ def round_trips(
         "nats-py: request, ready bytes": lambda: loop.run_until_complete(
             plain.request(subject, body, timeout=1)
         ),
+        "nats-py: packed and unpacked by hand": lambda: loop.run_until_complete(by_hand()),
         "AsyncPolicyClient.predict": lambda: loop.run_until_complete(
             on_loop.predict(observation, deterministic=True)
         ),
