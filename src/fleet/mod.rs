@@ -12,11 +12,14 @@
 
 pub mod driver;
 pub mod exchange;
+pub mod gym;
 mod map;
 pub mod observation;
 pub mod picture;
+pub mod program;
 pub mod rays;
 pub mod remote;
+pub mod report;
 pub mod road;
 pub mod score;
 mod shape;

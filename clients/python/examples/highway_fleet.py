@@ -205,8 +205,9 @@ class Fleet:
     def hear(self, view, deadline):
         """Hands on what is reported until the deadline, or until something ends it."""
         while self.is_well() and time.monotonic() < deadline:
-            if not self.wait(view, min(PAUSE, deadline - time.monotonic())):
-                self.failure = self.failure or "all processes have ended"
+            ended = not self.wait(view, min(PAUSE, deadline - time.monotonic()))
+            if ended and self.is_well():
+                self.failure = "all processes have ended"
         for number, process in enumerate(self.processes):
             if process.exitcode is not None and self.is_well():
                 self.failure = "process {} ended with {}".format(number, process.exitcode)
@@ -406,8 +407,8 @@ def main():
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     missing = missing_packages()
     if missing:
-        say = '{} lacks {}; "make demo-gym" makes a Python that has all it needs'
-        complain(say.format(sys.executable, " and ".join(missing)))
+        say = '{} lacks {}: "make demo-gym" makes a Python that has all it needs'
+        complain(say.format(sys.executable, ", ".join(missing)))
         return MISSING
     try:
         failure = run(arguments, view)
