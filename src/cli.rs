@@ -253,7 +253,7 @@ pub struct DemoArgs {
     /// Python that has highway-env and carla-rl-client, as `make demo-gym` makes one
     #[arg(long, value_name = "FILE", default_value = "python3", requires = "gym")]
     pub python: PathBuf,
-    /// Python program that drives them, and reports as this one does
+    /// Python program that drives them and reports as this one does
     #[arg(
         long,
         value_name = "FILE",

@@ -47,7 +47,9 @@ pub async fn drive(
 ) -> Result<Reports, Failure> {
     let mut program = Program::start(command).map_err(|error| {
         let name = command.as_std().get_program().display();
-        Failure::Configuration(format!("--python: {name}: {error}"))
+        Failure::Configuration(format!(
+            "--python: {name}: {error}; `make demo-gym` makes one that will do"
+        ))
     })?;
     let mut reports = Reports::default();
     let mut began = None;
