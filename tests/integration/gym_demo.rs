@@ -168,7 +168,7 @@ fn a_program_that_ends_badly_when_it_is_told_to_is_no_success() {
 #[test]
 fn lines_that_can_not_be_read_are_told_once_and_counted() {
     let noise = "for _ in range(3):\n    say('Hello from a library')\n";
-    let demo = Demo::new(&[BEGIN, LISTEN, STARTED, noise, WAIT]);
+    let demo = Demo::new(&[BEGIN, LISTEN, noise, STARTED, WAIT]);
     let mut process = demo.start();
     process.wait_for("2/2");
     let (code, printed, log) = demo.stop(process, Signal::TERM);
