@@ -1,0 +1,47 @@
+"""What a client was made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional
+
+from .asking import Patience
+
+
+@dataclass(frozen=True)
+class Options:
+    """Those of :class:`~carla_rl_client.PolicyClient`, checked. They can be pickled."""
+
+    url: str
+    model: str
+    timeout: float
+    on_timeout: str
+    prefix: str
+    retries: int
+    wait_for_workers: float
+    connect_timeout: float
+    env_id: Optional[str]
+    priority: Optional[int]
+    model_version: Optional[str]
+    nats_options: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.on_timeout not in ("raise", "hold"):
+            raise ValueError(f'on_timeout is "raise" or "hold", not {self.on_timeout!r}')
+        if not self.timeout > 0:
+            raise ValueError(f"timeout is a number of seconds above 0, not {self.timeout!r}")
+
+    @property
+    def patience(self) -> Patience:
+        return Patience(self.timeout, self.retries, self.wait_for_workers)
+
+    def subject(self, verb: str) -> str:
+        return f"{self.prefix}.v1.{verb}.{self.model}"
+
+    def headers(self) -> dict[str, str]:
+        given = {
+            "Env-Id": self.env_id,
+            "Priority": self.priority,
+            "Model-Version": self.model_version,
+        }
+        return {name: str(value) for name, value in given.items() if value is not None}
