@@ -250,7 +250,7 @@ pub struct DemoArgs {
     /// Drive Python processes, each with an environment of highway-env, in place of our own vehicles
     #[arg(long, conflicts_with = "plot")]
     pub gym: bool,
-    /// Python that has highway-env and carla-rl-client, as `make demo-gym` makes one
+    /// Python that has highway-env and carla-rl-client: `make demo-gym` makes one
     #[arg(long, value_name = "FILE", default_value = "python3", requires = "gym")]
     pub python: PathBuf,
     /// Python program that drives them and reports as this one does
