@@ -17,6 +17,7 @@ from .hold import LastAction
 from .options import Options
 from .reply import Inference
 from .request import Step
+from .spaces import Box
 from .spec import Spec
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class AsyncPolicyClient:
         self._connecting: Optional[asyncio.Lock] = None
         self._spec: Optional[Spec] = None
         self._most_rows = 2**63
+        self._acts_in_f8 = False
         self._last = LastAction()
 
     async def connect(self) -> AsyncPolicyClient:
@@ -87,6 +89,8 @@ class AsyncPolicyClient:
                 call = Call(self._options.patience, {})
                 answer = await call.ask(self._connection, self._options.subject("spec"), b"")
                 self._spec = specs.read(answer)
+                actions = self._spec.action_space
+                self._acts_in_f8 = isinstance(actions, Box) and actions.dtype == np.float64
         return self
 
     async def close(self) -> None:
@@ -192,7 +196,7 @@ class AsyncPolicyClient:
                 return await self._send(step, most)
             except TooLarge:
                 # The reply, or another worker's limit: what a row takes there is not known here.
-                if min(most, rows) < 2:
+                if min(most, rows) < 2 or step.state:
                     raise
                 most = self._most_rows = min(most, rows) // 2
 
@@ -213,6 +217,9 @@ class AsyncPolicyClient:
         call = Call(self._options.patience, self._headers)
         answer = reply.read(await call.ask(self._connection, self._infer, body), rows)
         answer.attempts = call.attempts
+        if self._acts_in_f8:
+            # As Stable-Baselines3 does in such a space; on the wire all boxes are f4.
+            answer.action = answer.action.astype(np.float64)
         return answer
 
 

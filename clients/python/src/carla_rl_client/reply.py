@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Mapping, NamedTuple, Optional
 
 import numpy as np
 
-from .errors import InvalidShape, Malformed, UnreadableReply
+from .errors import UnreadableReply
 from .spaces import DTYPES
 
 
@@ -15,7 +15,8 @@ from .spaces import DTYPES
 class RecurrentState:
     """The memory of a recurrent policy after a step: pass it to the next one.
 
-    The bytes are the pool's own. There are several parts if the rows went in several requests.
+    The bytes are the pool's own and can't be cut. There are several parts if the rows went in
+    several requests, as they then do in the next step.
     """
 
     #: Rows and bytes of each request.
@@ -24,17 +25,6 @@ class RecurrentState:
     @property
     def rows(self) -> int:
         return sum(rows for rows, _ in self.parts)
-
-    def split(self, sizes: Sequence[int]) -> tuple[Optional[bytes], ...]:
-        """The bytes for requests of these ``sizes``: they can't be cut."""
-        if [rows for rows, _ in self.parts] != list(sizes):
-            raise InvalidShape(
-                "the state is of other rows",
-                field="state",
-                expected=f"that of {sum(sizes)} rows" + f", in parts of {sizes}" * (len(sizes) > 1),
-                got=f"rows in parts of {[rows for rows, _ in self.parts]}",
-            )
-        return tuple(state for _, state in self.parts)
 
 
 class Part(NamedTuple):
@@ -160,15 +150,3 @@ def join(replies: list[Inference]) -> Inference:
     parts = tuple(part for reply in replies for part in reply.parts)
     attempts = sum(reply.attempts for reply in replies)
     return Inference(state=memory, parts=parts, attempts=attempts, **tensors)
-
-
-def check_state(state: Any) -> Optional[RecurrentState]:
-    """Raises :class:`Malformed` for anything but what a reply had, or ``None``."""
-    if state is None or isinstance(state, RecurrentState):
-        return state
-    raise Malformed(
-        "the state is not one that this client returned",
-        field="state",
-        expected="the state of the last step, or None for zeros",
-        got=type(state).__name__,
-    )

@@ -10,9 +10,9 @@ import numpy as np
 
 from . import observation as observations
 from . import spaces
-from .errors import InvalidShape, InvalidValue, TooLarge, Unsupported
+from .errors import InvalidShape, InvalidValue, Malformed, TooLarge, Unsupported
 from .observation import Observation
-from .reply import RecurrentState, check_state
+from .reply import RecurrentState
 from .spec import Spec
 
 #: Of a body beside its rows: keys, shapes, names, the reply subject and the headers.
@@ -35,26 +35,29 @@ class Step:
 
     def body(self) -> bytes:
         """All of it in one request."""
-        (state,) = self._states([self.observation.rows or 1])
+        state = self.state.parts[0][1] if self.state else None
         return self._body(self.observation, self.seed, state, self.episode_start, self.mask)
 
     def bodies(self, most_rows: int) -> list[tuple[int, bytes]]:
-        """The rows and the body of each request, with at most ``most_rows`` in each."""
+        """The rows and the body of each request: at most ``most_rows`` in each, or as the state
+        came, which can't be cut."""
+        sizes = self._sizes(most_rows)
+        if len(sizes) == 1:
+            return [(sizes[0], self.body())]
+        bodies, at = [], 0
+        for index, size in enumerate(sizes):
+            bodies.append((size, self._part(index, slice(at, at + size))))
+            at += size
+        return bodies
+
+    def _sizes(self, most_rows: int) -> list[int]:
+        if self.state:
+            return [rows for rows, _ in self.state.parts]
         rows = self.observation.rows or 1
-        if rows <= most_rows:
-            return [(rows, self.body())]
-        slices = [slice(at, min(at + most_rows, rows)) for at in range(0, rows, most_rows)]
-        sizes = [part.stop - part.start for part in slices]
-        states = self._states(sizes)
-        return [
-            (size, self._part(index, part, state))
-            for index, (size, part, state) in enumerate(zip(sizes, slices, states))
-        ]
+        return [min(most_rows, rows - at) for at in range(0, rows, most_rows)]
 
-    def _states(self, sizes: list[int]) -> Sequence[Optional[bytes]]:
-        return self.state.split(sizes) if self.state else [None] * len(sizes)
-
-    def _part(self, index: int, rows: slice, state: Optional[bytes]) -> bytes:
+    def _part(self, index: int, rows: slice) -> bytes:
+        state = self.state.parts[index][1] if self.state else None
         starts = None if self.episode_start is None else self.episode_start[rows]
         mask = None if self.mask is None else self.mask[rows]
         # With the same seed the rows of each request would get the same draws.
@@ -111,7 +114,7 @@ def step(
         bool(deterministic),
         None if seed is None else int(seed),
         want,
-        check_state(state) if spec.recurrent else None,
+        _state(state, prepared.rows) if spec.recurrent else None,
         _episode_start(episode_start, prepared.rows) if spec.recurrent else None,
         None if mask is None else _mask(spec, mask, prepared.rows),
     )
@@ -137,6 +140,26 @@ def unpack(body: bytes) -> Mapping[str, Any]:
     if not isinstance(unpacked, dict):
         raise ValueError(f"expected a map, got {type(unpacked).__name__}")
     return unpacked
+
+
+def _state(given: Any, rows: Optional[int]) -> Optional[RecurrentState]:
+    if given is None:
+        return None
+    if not isinstance(given, RecurrentState):
+        raise Malformed(
+            "the state is not one that this client returned",
+            field="state",
+            expected="the state of the last step, or None for zeros",
+            got=type(given).__name__,
+        )
+    if given.rows != (rows or 1):
+        raise InvalidShape(
+            "the state is of other rows",
+            field="state",
+            expected=f"that of {rows or 1} rows",
+            got=f"that of {given.rows}",
+        )
+    return given
 
 
 def _episode_start(given: Any, rows: Optional[int]) -> Optional[bytes]:
