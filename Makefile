@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 CARGO ?= cargo
 
-.PHONY: demo demo-gym test test-otlp faults soak fuzz check check-secrets bench nats-server clean
+.PHONY: demo demo-gym test test-client test-otlp faults soak fuzz check check-secrets bench nats-server clean
 
 # Broker, worker and 64 vehicles on this machine for a minute. DEMO="--vehicles 200 --hz 10" changes it.
 demo: nats-server
@@ -16,6 +16,17 @@ demo-gym: nats-server
 
 test: nats-server
 	NATS_SERVER_BIN="$$(scripts/nats-server)" $(CARGO) test --locked
+	$(MAKE) test-client
+
+# The Python client against the program, with the oldest and the newest versions of what it needs.
+# TESTS="-k hold" for some of them.
+test-client: nats-server
+	$(CARGO) build --locked
+	@set -e; for versions in oldest newest; do \
+		python="$$(scripts/python-env $$versions)"; \
+		echo "clients/python with the $$versions versions: $$("$$python" --version)"; \
+		NATS_SERVER_BIN="$$(scripts/nats-server)" "$$python" -m pytest clients/python/tests $(TESTS); \
+	done
 
 # Lints and tests of what only a build with the exporter of spans has.
 test-otlp:
@@ -43,6 +54,8 @@ check:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test faults -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	@set -e; python="$$(scripts/python-env newest)"; cd clients/python; set -x; \
+		"$$python" -m ruff format --check .; "$$python" -m ruff check .; "$$python" -m mypy
 
 # On a GPU: MODEL_DEVICE=metal MODEL_PRECISION=float16 make bench BENCH="--features metal forward"
 bench:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
+from scripted import ScriptedWorker
 
 from carla_rl_client import PolicyClient
 
@@ -73,7 +74,7 @@ class Worker:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """One for all tests that neither stop it nor ask for settings of their own."""
+    """One for all tests that need none of their own."""
     broker = Broker(tmp_path_factory.mktemp("broker"))
     yield broker
     broker.stop()
@@ -134,14 +135,6 @@ class Pool:
             worker.process.wait()
 
 
-@pytest.fixture
-def pool(broker: Broker, artifacts: Artifacts) -> Iterator[Pool]:
-    """For tests that want workers with settings of their own, or that stop them."""
-    pool = Pool(broker, artifacts)
-    yield pool
-    pool.end()
-
-
 @pytest.fixture(scope="session")
 def serve(broker: Broker, artifacts: Artifacts) -> Iterator[Callable[..., PolicyClient]]:
     """A client of a model, with a worker that all tests share."""
@@ -159,10 +152,26 @@ def serve(broker: Broker, artifacts: Artifacts) -> Iterator[Callable[..., Policy
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[Broker]:
-    """For tests that stop it."""
+    """For tests that stop it, or want no workers of other tests on it."""
     broker = Broker(tmp_path)
     yield broker
     broker.stop()
+
+
+@pytest.fixture
+def pool(own_broker: Broker, artifacts: Artifacts) -> Iterator[Pool]:
+    """For tests that want workers with settings of their own, or that stop them."""
+    pool = Pool(own_broker, artifacts)
+    yield pool
+    pool.end()
+
+
+@pytest.fixture
+def scripted(broker: Broker) -> Iterator[ScriptedWorker]:
+    """Answers by a script for the model ``scripted``."""
+    worker = ScriptedWorker(broker.url)
+    yield worker
+    worker.stop()
 
 
 Serve = Callable[..., PolicyClient]

@@ -19,6 +19,9 @@ from .errors import NoWorkers, PolicyError, Timeout, Unreachable, UnreadableRepl
 
 #: How long after ``NoWorkers`` the pool is asked again, s, if workers are waited for.
 _WORKERS_POLL = 0.1
+#: How often another worker is asked for a version. The broker chooses at random: if half of them
+#: have it, one call in two thousand finds none.
+_VERSION_TRIES = 10
 #: Less than this is not worth another try, s.
 _TOO_LITTLE = 0.001
 
@@ -92,12 +95,18 @@ class Call:
         if isinstance(problem, NoWorkers):
             return self._wait_for_workers()
         self.errors += 1
-        most = 1 if isinstance(problem, errors.Internal) else self.patience.retries
-        if self.errors > most or not isinstance(problem, _AGAIN):
+        if self.errors > self._most_errors(problem):
             return None
         # The jitter keeps a fleet that was refused together from coming back together.
         pause = (problem.retry_after_ms or 0) / 1e3 * random.uniform(1.0, 1.5)
         return pause if pause + _TOO_LITTLE < self.left() else None
+
+    def _most_errors(self, problem: PolicyError) -> int:
+        if isinstance(problem, errors.Internal):
+            return 1
+        if isinstance(problem, errors.UnknownVersion):
+            return _VERSION_TRIES
+        return self.patience.retries if isinstance(problem, _AGAIN) else 0
 
     def _wait_for_workers(self) -> Optional[float]:
         now = time.monotonic()
@@ -108,13 +117,7 @@ class Call:
         return _WORKERS_POLL
 
 
-_AGAIN = (
-    errors.Overloaded,
-    errors.Draining,
-    errors.Internal,
-    errors.UnknownVersion,
-    Unreachable,
-)
+_AGAIN = (errors.Overloaded, errors.Draining, Unreachable)
 
 
 def _read(data: bytes, subject: str) -> Mapping[str, Any]:

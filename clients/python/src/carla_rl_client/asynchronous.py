@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence
 
 import numpy as np
@@ -82,11 +83,13 @@ class AsyncPolicyClient:
         self._connecting = self._connecting or asyncio.Lock()
         async with self._connecting:
             if self._connection is None:
-                connection = Connection(self._options.url, self._options.nats_options)
+                connection = Connection(self._options.servers, self._options.nats_options)
                 await connection.connect(self._options.connect_timeout)
                 self._connection = connection
             if self._spec is None:
-                call = Call(self._options.patience, {})
+                # A tick may be too short for a first answer, which costs no tick.
+                within = max(self._options.timeout, self._options.connect_timeout)
+                call = Call(replace(self._options.patience, timeout=within), {})
                 answer = await call.ask(self._connection, self._options.subject("spec"), b"")
                 self._spec = specs.read(answer)
                 actions = self._spec.action_space

@@ -26,9 +26,11 @@ _RECONNECT_WAIT = 0.1
 class Connection:
     """Lives on the event loop that called :meth:`connect`."""
 
-    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
-        self._url = url
+    def __init__(self, servers: list[str], options: Mapping[str, Any]) -> None:
+        self._servers = servers
         self._options = options
+        # Without logins, which may be part of an address.
+        self._where = ", ".join(server.rsplit("@", 1)[-1] for server in servers)
         self._nats = Client()
         self._open: dict[str, asyncio.Future[Optional[Msg]]] = {}
         self._tokens = 0
@@ -39,7 +41,7 @@ class Connection:
     async def connect(self, within: float) -> None:
         """Raises :class:`Unreachable` if no broker lets us in ``within`` so many seconds."""
         options = {
-            "servers": self._url.split(","),
+            "servers": self._servers,
             "name": "carla-rl-client",
             "max_reconnect_attempts": -1,
             "reconnect_time_wait": _RECONNECT_WAIT,
@@ -57,7 +59,7 @@ class Connection:
             # What each try met says more than that the time is over.
             why = self._problems[-1] if self._problems else problem
             said = str(why) or type(why).__name__
-            raise Unreachable(f"no broker lets us in at {self._url}: {said}") from problem
+            raise Unreachable(f"no broker lets us in at {self._where}: {said}") from problem
         self._connected.set()
         self._prefix = self._nats.new_inbox() + "."
         await self._nats.subscribe(self._prefix + "*", cb=self._on_reply)
@@ -119,13 +121,15 @@ class Connection:
                 got=f"{len(body)} bytes",
             ) from None
         except nats.errors.Error as problem:
-            raise Unreachable(f"the connection to {self._url} is closed: {problem}") from problem
+            raise Unreachable(f"the connection to {self._where} is closed: {problem}") from problem
 
     async def _wait_for_broker(self, wait: float) -> None:
         try:
             await asyncio.wait_for(self._connected.wait(), wait)
         except asyncio.TimeoutError:
-            raise Unreachable(f"the connection to {self._url} is lost, and not yet back") from None
+            raise Unreachable(
+                f"the connection to {self._where} is lost, and not yet back"
+            ) from None
 
     async def _on_reply(self, message: Msg) -> None:
         future = self._open.get(message.subject[len(self._prefix) :])
@@ -135,17 +139,17 @@ class Connection:
 
     async def _on_error(self, problem: Exception) -> None:
         self._problems = [problem]
-        _LOG.debug("broker %s: %r", self._url, problem)
+        _LOG.debug("broker %s: %r", self._where, problem)
 
     async def _on_lost(self) -> None:
         if self._connected.is_set():
             self._connected.clear()
-            _LOG.warning("the connection to %s is lost", self._url)
+            _LOG.warning("the connection to %s is lost", self._where)
             self._fail_open("the connection was lost before the reply came")
 
     async def _on_found(self) -> None:
         self._connected.set()
-        _LOG.warning("the connection to %s is back", self._url)
+        _LOG.warning("the connection to %s is back", self._where)
 
     def _fail_open(self, why: str) -> None:
         for future in self._open.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
@@ -30,6 +31,21 @@ class Options:
             raise ValueError(f'on_timeout is "raise" or "hold", not {self.on_timeout!r}')
         if not self.timeout > 0:
             raise ValueError(f"timeout is a number of seconds above 0, not {self.timeout!r}")
+        # The library says no more of these than that a subject is invalid.
+        if not re.fullmatch(r"[\w-]+", self.model, re.ASCII):
+            raise ValueError(f"a model's name is letters, digits, - and _, not {self.model!r}")
+        if not re.fullmatch(r"[\w-]+(\.[\w-]+)*", self.prefix, re.ASCII):
+            raise ValueError(f"a prefix is such names with dots between them, not {self.prefix!r}")
+
+    @property
+    def servers(self) -> list[str]:
+        """The addresses of the broker; ``host:port`` alone will do."""
+        given = (server.strip() for server in self.url.split(","))
+        servers = [server if "://" in server else f"nats://{server}" for server in given]
+        for server in servers:
+            if server.split("://")[0] not in ("nats", "tls", "ws", "wss"):
+                raise ValueError(f"a broker's address is like nats://host:4222, not {server!r}")
+        return servers
 
     @property
     def patience(self) -> Patience:

@@ -23,7 +23,7 @@ DTYPES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Box:
     """Numbers within bounds. ``low`` and ``high`` have the shape and dtype of the space."""
 

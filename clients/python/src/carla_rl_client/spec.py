@@ -9,7 +9,7 @@ from . import spaces
 from .errors import UnreadableReply
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spec:
     """The answer on the spec subject. In a pool of several versions it is one worker's."""
 
