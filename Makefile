@@ -3,11 +3,16 @@
 SHELL := /bin/sh
 CARGO ?= cargo
 
-.PHONY: demo test test-client test-otlp faults soak fuzz check check-secrets bench nats-server clean
+.PHONY: demo demo-gym test test-client test-otlp faults soak fuzz check check-secrets bench nats-server clean
 
 # Broker, worker and 64 vehicles on this machine for a minute. DEMO="--vehicles 200 --hz 10" changes it.
 demo: nats-server
 	$(CARGO) run --release --locked -- demo --nats-server "$$(scripts/nats-server)" $(DEMO)
+
+# The same with 8 Python processes that drive highway-env. DEMO="--vehicles 16 --hz 10" changes it.
+demo-gym: nats-server
+	@scripts/python-env newest > /dev/null
+	$(CARGO) run --release --locked -- demo --gym --nats-server "$$(scripts/nats-server)" --python "$$(scripts/python-env newest)" $(DEMO)
 
 test: nats-server
 	NATS_SERVER_BIN="$$(scripts/nats-server)" $(CARGO) test --locked

@@ -239,9 +239,28 @@ pub struct BenchEchoArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(mut_arg("vehicles", |arg| arg
+    .help("Vehicles on the road; with --gym processes, 8 if nothing is said")
+    .default_value_if("gym", "true", "8")))]
+#[command(mut_arg("hz", |arg| arg
+    .help("Observations of each vehicle per second: 20, with --gym as many as it can, if nothing is said")))]
 pub struct DemoArgs {
     #[command(flatten)]
     pub drive: DriveArgs,
+    /// Drive Python processes, each with an environment of highway-env, in place of our own vehicles
+    #[arg(long, conflicts_with = "plot")]
+    pub gym: bool,
+    /// Python that has highway-env and carla-rl-client: `make demo-gym` makes one
+    #[arg(long, value_name = "FILE", default_value = "python3", requires = "gym")]
+    pub python: PathBuf,
+    /// Python program that drives them and reports as this one does
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "clients/python/examples/highway_fleet.py",
+        requires = "gym"
+    )]
+    pub fleet_program: PathBuf,
     /// nats-server 2.10 or newer
     #[arg(long, value_name = "FILE", env = "NATS_SERVER_BIN")]
     pub nats_server: Option<PathBuf>,
@@ -255,9 +274,9 @@ pub struct DriveArgs {
     /// Vehicles on the road
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub vehicles: u32,
-    /// Observations of each vehicle per second
-    #[arg(long, value_name = "F", default_value_t = 20.0, value_parser = hz)]
-    pub hz: f64,
+    /// Observations of each vehicle per second: 20 if nothing is said
+    #[arg(long, value_name = "F", value_parser = hz)]
+    pub hz: Option<f64>,
     /// How long to drive, like 60s, 2m, 500ms
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub duration: Duration,
@@ -462,6 +481,23 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_demonstration_with_processes_has_fewer_and_draws_nothing() {
+        let vehicles = |arguments: &[&str]| {
+            let line = ["carla-rl", "demo"].iter().chain(arguments);
+            match Cli::try_parse_from(line).map(|cli| cli.command) {
+                Ok(Command::Demo(demo)) => Ok(demo.drive.vehicles),
+                other => Err(other.unwrap_err().to_string()),
+            }
+        };
+        assert_eq!(vehicles(&[]), Ok(64));
+        assert_eq!(vehicles(&["--gym"]), Ok(8));
+        assert_eq!(vehicles(&["--vehicles", "3", "--gym"]), Ok(3));
+        for wrong in [["--gym", "--plot=x.svg"].as_slice(), &["--python", "python3"]] {
+            assert!(vehicles(wrong).unwrap_err().contains("--gym"), "{wrong:?}");
+        }
     }
 
     #[test]

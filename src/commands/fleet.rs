@@ -16,7 +16,7 @@ use crate::{
         exchange::{Exchange, Form},
         picture,
         remote::{self, Schedule},
-        score::{Score, Snapshot, Summary},
+        score::{Episodes, Outcome, Score, Snapshot, Summary},
     },
     nats::{self, Connection},
     settings::{self, Flag, Settings, Sources},
@@ -25,6 +25,8 @@ use crate::{
 
 /// Where the vehicles start is decided by this seed.
 const START_SEED: u64 = 7;
+/// Observations of each vehicle per second, if nobody says.
+const HZ: f64 = 20.0;
 /// The table's head comes again after this many rows.
 const HEAD_EVERY: usize = 20;
 
@@ -62,7 +64,7 @@ pub async fn drive(
     arguments: &DriveArgs,
     stop: watch::Receiver<bool>,
 ) -> Result<Driven, Failure> {
-    let vehicles = arguments.vehicles as usize;
+    let (vehicles, hz) = (arguments.vehicles as usize, arguments.hz.unwrap_or(HZ));
     let mut world = World::new(Road::generate(DEMO_ROAD_SEED), vehicles, START_SEED);
     let mut stopped = stop.clone();
     let found = tokio::select! {
@@ -72,14 +74,14 @@ pub async fn drive(
     let score = match found {
         None => Score::default(),
         Some((connection, exchange)) => {
-            let schedule = Schedule { hz: arguments.hz, duration: arguments.duration };
-            let mut table = Table { rows: 0, vehicles };
+            let schedule = Schedule { hz, duration: arguments.duration };
+            let mut table = Table::new("on road", vehicles);
             let mut every_second = |snapshot: &Snapshot| table.row(snapshot);
             let client = &connection.client;
             remote::drive(client, exchange, &mut world, schedule, stop, &mut every_second).await?
         }
     };
-    let summary = score.summary(vehicles, world.left_road(), arguments.hz);
+    let summary = score.summary(vehicles, Some(hz), Outcome::LeftRoad(world.left_road()));
     Ok(Driven { world, summary })
 }
 
@@ -98,17 +100,24 @@ async fn find_pool(
 /// # Errors
 /// The file can't be written, or standard output is closed.
 pub fn finish(driven: &Driven, arguments: &DriveArgs, out: &mut impl Write) -> Result<(), Failure> {
-    let summary = &driven.summary;
-    match arguments.json {
-        true => written(writeln!(out, "{:#}", serde_json::json!(summary)))?,
-        false => lines(summary).iter().try_for_each(|line| written(writeln!(out, "{line}")))?,
-    }
+    sum_up(&driven.summary, arguments.json, out)?;
     // Last: a picture that can't be written must not cost the summary.
     let Some(file) = &arguments.plot else { return Ok(()) };
     draw(driven, file)?;
     match arguments.json {
         true => Ok(()),
         false => written(writeln!(out, "picture      {}", file.display())),
+    }
+}
+
+/// Prints the summary.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn sum_up(summary: &Summary, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    match json {
+        true => written(writeln!(out, "{:#}", serde_json::json!(summary))),
+        false => lines(summary).iter().try_for_each(|line| written(writeln!(out, "{line}"))),
     }
 }
 
@@ -181,16 +190,23 @@ fn draw(driven: &Driven, file: &Path) -> Result<(), Failure> {
 }
 
 /// The live table: a row a second.
-struct Table {
+pub struct Table {
     rows: usize,
+    /// What those do who are counted.
+    doing: &'static str,
     vehicles: usize,
 }
 
 impl Table {
-    fn row(&mut self, snapshot: &Snapshot) {
+    pub fn new(doing: &'static str, vehicles: usize) -> Self {
+        Self { rows: 0, doing, vehicles }
+    }
+
+    pub fn row(&mut self, snapshot: &Snapshot) {
         if self.rows.is_multiple_of(HEAD_EVERY) {
             eprintln!(
-                "  time    on road  requests/s    p50 µs    p99 µs  batch rows  late  errors"
+                "  time {:>10}  requests/s    p50 µs    p99 µs  batch rows  late  errors",
+                self.doing
             );
         }
         self.rows += 1;
@@ -206,27 +222,19 @@ impl Table {
 }
 
 fn lines(summary: &Summary) -> Vec<String> {
-    let Summary {
-        vehicles,
-        hz,
-        duration_s,
-        requests,
-        replies,
-        errors,
-        unanswered,
-        late,
-        left_road,
-        ..
-    } = summary;
+    let Summary { vehicles, duration_s, requests, replies, errors, unanswered, late, .. } = summary;
+    let pace = summary.hz.map_or("as fast as they can".into(), |hz| format!("at {hz} Hz"));
+    let drive = format!("vehicles     {vehicles} {pace} for {duration_s:.1} s");
     let trip = &summary.round_trip_us;
     let batch = summary.batch_rows_mean.map_or("not told".into(), |rows| format!("{rows:.1} rows"));
     let codes: Vec<_> =
         summary.errors_by_code.iter().map(|(code, n)| format!("{code} {n}")).collect();
     let codes = if codes.is_empty() { String::new() } else { format!(" ({})", codes.join(", ")) };
-    vec![
-        format!(
-            "vehicles     {vehicles} at {hz} Hz for {duration_s:.1} s, {left_road} left the road"
-        ),
+    let mut lines = vec![
+        match &summary.outcome {
+            Outcome::LeftRoad(left) => format!("{drive}, {left} left the road"),
+            Outcome::Episodes(_) => format!("{drive}, each a process"),
+        },
         format!(
             "requests     {requests}, {replies} answered, {errors} errors{codes}, {unanswered} unanswered"
         ),
@@ -235,5 +243,19 @@ fn lines(summary: &Summary) -> Vec<String> {
             trip.p50, trip.p95, trip.p99, trip.max
         ),
         format!("mean batch   {batch}; {late} replies came after their tick"),
-    ]
+    ];
+    if let Outcome::Episodes(episodes) = &summary.outcome {
+        lines.push(format!("episodes     {}", told(episodes)));
+    }
+    lines
+}
+
+fn told(episodes: &Episodes) -> String {
+    let Episodes { count, crashed, .. } = episodes;
+    match (episodes.mean_return, episodes.mean_length) {
+        (Some(mean), Some(length)) => {
+            format!("{count}, mean return {mean:.2} in {length:.1} steps, {crashed} crashed")
+        }
+        _ => "none has ended".into(),
+    }
 }

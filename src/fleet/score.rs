@@ -54,7 +54,8 @@ pub struct RoundTrip {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     pub vehicles: usize,
-    pub hz: f64,
+    /// Absent if each asks as soon as it can.
+    pub hz: Option<f64>,
     pub duration_s: f64,
     pub requests: u64,
     /// With an action.
@@ -64,13 +65,48 @@ pub struct Summary {
     pub errors_by_code: BTreeMap<String, u64>,
     /// Neither the one nor the other.
     pub unanswered: u64,
-    /// Ticks at which a vehicle held its last controls.
+    /// Ticks at which a vehicle held its last controls; in environments, which wait, replies that
+    /// came when the next tick was due.
     pub late: u64,
-    pub left_road: usize,
+    #[serde(flatten)]
+    pub outcome: Outcome,
     pub round_trip_us: RoundTrip,
     /// Rows in a batch, on average over the batches; absent in the CarlaRL form, which does not
     /// tell.
     pub batch_rows_mean: Option<f64>,
+}
+
+/// What became of the vehicles.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// How many did, of our own.
+    LeftRoad(usize),
+    /// What they did in environments that end and begin anew.
+    Episodes(Episodes),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Episodes {
+    pub count: u64,
+    /// Absent before the first one has ended.
+    pub mean_return: Option<f64>,
+    pub mean_length: Option<f64>,
+    pub crashed: u64,
+}
+
+impl Episodes {
+    /// One more has ended.
+    pub fn add(&mut self, total: f64, length: u64, crashed: bool) {
+        self.count += 1;
+        self.crashed += u64::from(crashed);
+        let mean = |old: Option<f64>, new: f64| {
+            let old = old.unwrap_or_default();
+            Some(old + (new - old) / self.count as f64)
+        };
+        self.mean_return = mean(self.mean_return, total);
+        self.mean_length = mean(self.mean_length, length as f64);
+    }
 }
 
 impl Default for Score {
@@ -124,7 +160,7 @@ impl Score {
         }
     }
 
-    pub fn summary(&self, vehicles: usize, left_road: usize, hz: f64) -> Summary {
+    pub fn summary(&self, vehicles: usize, hz: Option<f64>, outcome: Outcome) -> Summary {
         let Part { requests, replies, errors, late, round_trip, .. } = &self.all;
         Summary {
             vehicles,
@@ -136,7 +172,7 @@ impl Score {
             errors_by_code: self.errors.clone(),
             unanswered: requests.saturating_sub(replies + errors),
             late: *late,
-            left_road,
+            outcome,
             round_trip_us: RoundTrip {
                 p50: round_trip.value_at_quantile(0.5),
                 p95: round_trip.value_at_quantile(0.95),
@@ -179,7 +215,7 @@ mod tests {
         for _ in 0..2 {
             score.told(Duration::from_micros(300), Some(2));
         }
-        let summary = score.summary(10, 0, 20.0);
+        let summary = score.summary(10, None, Outcome::LeftRoad(0));
         assert_eq!(summary.batch_rows_mean, Some(5.0));
         assert_eq!((summary.round_trip_us.p50, summary.round_trip_us.max), (100, 300));
     }
@@ -190,7 +226,7 @@ mod tests {
         (0..5).for_each(|_| score.asked());
         score.told(Duration::from_micros(100), None);
         score.failed("overloaded".into());
-        let summary = score.summary(1, 0, 20.0);
+        let summary = score.summary(1, None, Outcome::LeftRoad(0));
         assert_eq!((summary.replies, summary.errors, summary.unanswered), (1, 1, 3));
         assert_eq!(summary.errors_by_code["overloaded"], 1);
     }
@@ -201,6 +237,25 @@ mod tests {
         score.asked();
         assert_eq!(score.snapshot(1).requests, 1);
         assert_eq!(score.snapshot(1).requests, 0);
-        assert_eq!(score.summary(1, 0, 20.0).requests, 1);
+        assert_eq!(score.summary(1, None, Outcome::LeftRoad(0)).requests, 1);
+    }
+
+    #[test]
+    fn episodes_are_averaged() {
+        let mut episodes = Episodes::default();
+        for (total, length, crashed) in [(20.0, 30, false), (5.0, 8, true), (23.0, 31, false)] {
+            episodes.add(total, length, crashed);
+        }
+        assert_eq!((episodes.count, episodes.crashed), (3, 1));
+        assert_eq!((episodes.mean_return, episodes.mean_length), (Some(16.0), Some(23.0)));
+    }
+
+    #[test]
+    fn a_summary_tells_one_outcome() {
+        let told = |outcome| serde_json::json!(Score::default().summary(1, None, outcome));
+        let road = told(Outcome::LeftRoad(2));
+        assert_eq!((&road["left_road"], road.get("episodes")), (&2.into(), None));
+        let gym = told(Outcome::Episodes(Episodes::default()));
+        assert_eq!((&gym["episodes"]["count"], gym.get("left_road")), (&0.into(), None));
     }
 }

@@ -25,6 +25,7 @@ mod endurance;
 mod errors;
 mod faults;
 mod gate;
+mod gym_demo;
 mod http;
 mod importing;
 mod invariance;

@@ -7,12 +7,13 @@ use std::{
 
 /// Rooms without input and output, and what none of their files may mention.
 const PURE: [&str; 2] = ["src/wire", "src/batch"];
-const PURE_FLEET: [&str; 10] = [
+const PURE_FLEET: [&str; 11] = [
     "driver",
     "map",
     "observation",
     "picture",
     "rays",
+    "report",
     "road",
     "shape",
     "trail",
