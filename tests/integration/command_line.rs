@@ -81,7 +81,10 @@ fn what_keeps_a_worker_from_starting_is_told_with_exit_code_78() {
 #[test]
 fn a_missing_model_or_version_is_an_error_that_lists_what_there_is() {
     for (arguments, told) in [
-        (["worker", "--check", "--model", "parking"], "there are: cartpole-ppo, highway-ppo, lane-keeping"),
+        (
+            ["worker", "--check", "--model", "parking"],
+            "there are: cartpole-ppo, highway-ppo, lane-keeping",
+        ),
         (["worker", "--check", "--model-version", "9.9.9"], "there are: 0.1.0"),
     ] {
         let output = run(here(), &arguments);

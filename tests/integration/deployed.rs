@@ -134,6 +134,7 @@ pub fn files(folder: &str) -> Vec<(PathBuf, String)> {
         let path = format!("{folder}/{}", entry.file_name().into_string().unwrap());
         match entry.file_type().unwrap().is_dir() {
             true => files(&path),
+            false if path.ends_with(".png") => Vec::new(),
             false => vec![(PathBuf::from(&path), read(&path))],
         }
     };
