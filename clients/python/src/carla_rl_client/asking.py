@@ -67,7 +67,7 @@ class Call:
                     return await self._attempt(connection, token, subject, body)
                 except PolicyError as problem:
                     pause = self._pause(problem)
-                    if pause is None:
+                    if pause is None or connection.is_closed:
                         raise
                 await asyncio.sleep(pause)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Optional, Sequence
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from . import reply, request
 from . import spec as specs
 from .asking import Call
 from .connection import Connection
-from .errors import NotAnswered, TooLarge
+from .errors import NotAnswered, Timeout, TooLarge
 from .hold import LastAction
-from .options import Options
+from .options import NatsOptions, Options
 from .reply import Inference
 from .request import Step
 from .spaces import Box
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Requests of one step that are under way at once.
 _AT_ONCE = 8
+#: How long a ping may take that finds out whether a connection is alive, s.
+_EXAMINATION = 0.5
 
 
 class AsyncPolicyClient:
@@ -49,7 +51,7 @@ class AsyncPolicyClient:
         env_id: Optional[str] = None,
         priority: Optional[int] = None,
         model_version: Optional[str] = None,
-        nats_options: Optional[Mapping[str, Any]] = None,
+        nats_options: NatsOptions = None,
     ) -> None:
         self._options = Options(
             url=url,
@@ -63,7 +65,7 @@ class AsyncPolicyClient:
             env_id=env_id,
             priority=priority,
             model_version=model_version,
-            nats_options=dict(nats_options or {}),
+            nats_options=nats_options,
         )
         self._headers = self._options.headers()
         self._infer = self._options.subject("infer")
@@ -72,35 +74,87 @@ class AsyncPolicyClient:
         self._spec: Optional[Spec] = None
         self._most_rows = 2**63
         self._acts_in_f8 = False
+        #: Of a reply so far; more may come with the next one.
+        self._state_row_bytes = 0
+        #: Whether nothing came when something should have.
+        self._suspect = False
         self._last = LastAction()
 
     async def connect(self) -> AsyncPolicyClient:
         """Connects and fetches the spec, unless that is done.
 
-        Raises :class:`Unreachable`, :class:`NoWorkers`.
+        Raises :class:`Unreachable`, :class:`NoWorkers`, :class:`Forbidden`.
         """
+        self._come_here()
         # Not in __init__: before Python 3.10 a lock belongs to the loop that was current then.
         self._connecting = self._connecting or asyncio.Lock()
         async with self._connecting:
-            if self._connection is None:
-                connection = Connection(self._options.servers, self._options.nats_options)
-                await connection.connect(self._options.connect_timeout)
-                self._connection = connection
+            if self._connection is None or self._connection.is_closed:
+                self._connection = await self._new_connection()
             if self._spec is None:
-                # A tick may be too short for a first answer, which costs no tick.
-                within = max(self._options.timeout, self._options.connect_timeout)
-                call = Call(replace(self._options.patience, timeout=within), {})
-                answer = await call.ask(self._connection, self._options.subject("spec"), b"")
-                self._spec = specs.read(answer)
-                actions = self._spec.action_space
-                self._acts_in_f8 = isinstance(actions, Box) and actions.dtype == np.float64
+                try:
+                    self._take_spec(await self._ask_spec(self._connection))
+                except BaseException:
+                    await self.close()
+                    raise
         return self
 
+    async def _new_connection(self) -> Connection:
+        given = self._options.nats_options
+        connection = Connection(self._options.servers, given() if callable(given) else given)
+        within = self._options.connect_timeout
+        if self._spec is not None:
+            # In the middle of driving.
+            within = min(within, self._options.timeout)
+        try:
+            await connection.connect(within)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _ask_spec(self, connection: Connection) -> Spec:
+        # A tick may be too short for a first answer, which costs no tick.
+        within = max(self._options.timeout, self._options.connect_timeout)
+        call = Call(replace(self._options.patience, timeout=within), {})
+        return specs.read(await call.ask(connection, self._options.subject("spec"), b""))
+
+    def _take_spec(self, spec: Spec) -> None:
+        self._spec, actions = spec, spec.action_space
+        self._acts_in_f8 = isinstance(actions, Box) and actions.dtype == np.float64
+
+    def _come_here(self) -> None:
+        """A connection lives and dies with its loop."""
+        if self._connection is None or not self._connection.is_elsewhere:
+            return
+        if not self._connection.is_orphaned:
+            raise RuntimeError("the client is in use on another event loop; make one for each loop")
+        self._connection = self._connecting = None
+
     async def close(self) -> None:
-        """Ends the connection."""
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        """Ends the connection. Calls that are under way raise :class:`Unreachable`."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _usable(self) -> Connection:
+        """The connection, or a new one where that is dead."""
+        connection = self._connection
+        if connection is None or connection.is_closed or connection.is_elsewhere:
+            await self.connect()
+        elif self._suspect:
+            await self._examine(connection)
+        assert self._connection is not None
+        return self._connection
+
+    async def _examine(self, connection: Connection) -> None:
+        """After a time-out: a connection may be dead without a word, as when a machine on its way
+        has forgotten it."""
+        within = min(_EXAMINATION, self._options.timeout / 2)
+        if connection.is_connected and not await connection.is_alive(within):
+            await self.close()
+            await self.connect()
+        self._suspect = False
 
     async def __aenter__(self) -> AsyncPolicyClient:
         return await self.connect()
@@ -155,7 +209,7 @@ class AsyncPolicyClient:
         deterministic: bool = False,
     ) -> Inference:
         """As :meth:`PolicyClient.infer <carla_rl_client.PolicyClient.infer>`."""
-        if self._connection is None or self._spec is None:
+        if self._spec is None:
             await self.connect()
         step = request.step(
             self.spec,
@@ -178,47 +232,64 @@ class AsyncPolicyClient:
 
     async def answer(self, step: Step) -> Inference:
         """Asks for a step that was checked, in as many requests as it takes."""
-        if self._connection is None:
-            await self.connect()
-        assert self._connection is not None
         began = time.perf_counter()
+        connection = await self._usable()
         rows = step.observation.rows
         if rows is None:
             # What most simulators ask, 20 times a second and more.
-            answer = await self._ask(None, step.body())
+            answer = await self._ask(connection, None, step.body())
         else:
-            answer = await self._ask_rows(step, rows, self._connection.max_payload)
+            answer = await self._ask_rows(connection, step, rows)
         answer.round_trip_us = (time.perf_counter() - began) * 1e6
         return answer
 
-    async def _ask_rows(self, step: Step, rows: int, max_payload: int) -> Inference:
-        limit = request.most_rows(self.spec, max_payload, step.observation.row_bytes)
-        most = min(limit, self._most_rows)
+    async def _ask_rows(self, connection: Connection, step: Step, rows: int) -> Inference:
         while True:
+            most = min(self._most_rows, self._rows_that_fit(connection, step))
             try:
-                return await self._send(step, most)
+                answer = await self._send(connection, step, most)
             except TooLarge:
                 # The reply, or another worker's limit: what a row takes there is not known here.
                 if min(most, rows) < 2 or step.state:
                     raise
-                most = self._most_rows = min(most, rows) // 2
+                self._most_rows = min(most, rows) // 2
+                continue
+            if step.state or not self._is_too_much_state(connection, step, answer):
+                return answer
 
-    async def _send(self, step: Step, most_rows: int) -> Inference:
+    def _rows_that_fit(self, connection: Connection, step: Step) -> int:
+        row_bytes = step.row_bytes + self._state_row_bytes
+        return request.most_rows(self.spec, connection.max_payload, row_bytes)
+
+    def _is_too_much_state(self, connection: Connection, step: Step, answer: Inference) -> bool:
+        """Whether rows would not fit in a request with the state that they were given: since that
+        can't be cut, the step is asked anew in smaller parts."""
+        if answer.state is None:
+            return False
+        each = (len(state) // rows + 1 for rows, state in answer.state.parts)
+        self._state_row_bytes = max(self._state_row_bytes, *each)
+        largest = max(rows for rows, _ in answer.state.parts)
+        return largest > self._rows_that_fit(connection, step)
+
+    async def _send(self, connection: Connection, step: Step, most_rows: int) -> Inference:
         bodies = step.bodies(most_rows)
         if len(bodies) == 1:
-            return await self._ask(*bodies[0])
+            return await self._ask(connection, *bodies[0])
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def one(rows: int, body: bytes) -> Inference:
             async with gate:
-                return await self._ask(rows, body)
+                return await self._ask(connection, rows, body)
 
         return reply.join(await _all([one(rows, body) for rows, body in bodies]))
 
-    async def _ask(self, rows: Optional[int], body: bytes) -> Inference:
-        assert self._connection is not None
+    async def _ask(self, connection: Connection, rows: Optional[int], body: bytes) -> Inference:
         call = Call(self._options.patience, self._headers)
-        answer = reply.read(await call.ask(self._connection, self._infer, body), rows)
+        try:
+            answer = reply.read(await call.ask(connection, self._infer, body), rows)
+        except Timeout:
+            self._suspect = True
+            raise
         answer.attempts = call.attempts
         if self._acts_in_f8:
             # As Stable-Baselines3 does in such a space; on the wire all boxes are f4.

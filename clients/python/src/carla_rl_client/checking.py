@@ -16,6 +16,8 @@ from .errors import EnvironmentMismatch, Refused
 from .spaces import Box, LeafSpace, Shape, Space
 from .spec import Spec
 
+_KINDS = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict", "Tuple")
+
 
 class Finding(NamedTuple):
     """One difference. Without ``fatal`` the policy can drive all the same."""
@@ -42,7 +44,7 @@ def _observation_space(spec: Spec, env: Any) -> Iterator[Finding]:
 
 
 def _compare_observations(ours: Space, theirs: Any, what: str) -> Iterator[Finding]:
-    kind = type(theirs).__name__
+    kind = _kind(theirs)
     if kind != type(ours).__name__:
         yield Finding(
             True,
@@ -117,13 +119,16 @@ def _shape_advice(ours: Shape, theirs: Shape) -> str:
     frames = _frames(ours, theirs)
     if frames:
         return f". Are {frames} frames stacked in training (VecFrameStack, FrameStackObservation)?"
+    frames = _frames(theirs, ours)
+    if frames:
+        return f". Are {frames} frames stacked here, and were not in training?"
     if len(ours) == 1 and len(theirs) == 1 and ours[0] == theirs[0] + 1:
         return ". One element more: was there a TimeAwareObservation in training?"
     return ""
 
 
 def _frames(ours: Shape, theirs: Shape) -> int:
-    """How many of theirs make one of ours, 0 if that does not come out even."""
+    """How many of the second make one of the first, 0 if that does not come out even."""
     ratio, rest = divmod(int(np.prod(ours)), max(1, int(np.prod(theirs))))
     return ratio if rest == 0 and ratio > 1 else 0
 
@@ -131,11 +136,11 @@ def _frames(ours: Shape, theirs: Shape) -> int:
 def _action_space(spec: Spec, env: Any) -> Iterator[Finding]:
     ours = spec.action_space
     theirs = getattr(env, "single_action_space", None) or env.action_space
-    if type(theirs).__name__ != type(ours).__name__:
+    if _kind(theirs) != type(ours).__name__:
         yield Finding(
             True,
             f"actions: the policy gives a {type(ours).__name__}, the environment takes a "
-            f"{type(theirs).__name__}. Are its actions configured as in training?",
+            f"{_kind(theirs)}. Are its actions configured as in training?",
         )
     elif isinstance(ours, Box):
         yield from _compare_action_boxes(ours, theirs)
@@ -180,7 +185,9 @@ def _layers(env: Any) -> Iterator[Any]:
     while env is not None:
         yield env
         inner = vars(env) if hasattr(env, "__dict__") else {}
-        env = inner.get("env", inner.get("venv"))
+        # Of environments side by side the first one speaks for all.
+        side_by_side = inner.get("envs") or (None,)
+        env = inner.get("env", inner.get("venv", side_by_side[0]))
 
 
 def _first_observation(spec: Spec, env: Any) -> list[Finding]:
@@ -212,6 +219,12 @@ def _values(name: str, space: LeafSpace, array: Any) -> Iterator[Finding]:
             )
 
 
+def _kind(space: Any) -> str:
+    """The name of Gymnasium's own space of which this is one."""
+    names = [base.__name__ for base in type(space).__mro__]
+    return next((name for name in names if name in _KINDS), names[0])
+
+
 def _same(ours: np.ndarray, theirs: Any) -> bool:
     return bool(np.allclose(ours, theirs, rtol=1e-5, atol=1e-6))
 
@@ -234,7 +247,7 @@ def _choices(space: Any) -> str:
 
 def _size(space: Any) -> str:
     """What makes a space of choices or bits, for comparing and saying."""
-    kind = type(space).__name__
+    kind = _kind(space)
     if kind == "Discrete":
         return f"{int(space.n)} choices"
     if kind == "MultiDiscrete":

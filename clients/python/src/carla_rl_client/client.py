@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Coroutine, Optional, Sequence, TypeVar
 
 import numpy as np
 
 from . import checking, request
 from .asynchronous import AsyncPolicyClient
-from .errors import NotAnswered
+from .errors import NotAnswered, Unreachable
 from .hold import LastAction
+from .options import NatsOptions
 from .reply import Inference
 from .shadow import Shadow
 from .spec import Spec
-from .turns import Turns, is_on_a_loop
+from .turns import Closed, Turns
 
 if TYPE_CHECKING:
     import gymnasium
+
+T = TypeVar("T")
 
 
 class PolicyClient:
@@ -44,12 +48,13 @@ class PolicyClient:
         env_id: names this simulator to the workers, which let simulators take turns.
         priority: 0 (first) to 9 (last); the workers take 5 without it.
         model_version: insist on this version.
-        nats_options: passed to ``nats.connect``: ``{"user_credentials": "pool.creds"}``,
-            ``{"token": …}``, ``{"tls": ssl_context}``.
+        nats_options: arguments of ``nats.connect``, like ``{"token": …}`` or
+            ``{"tls": ssl_context}``; or a function that makes them, for clients that are pickled.
 
     Raises:
         Unreachable: no broker.
         NoWorkers: nobody serves ``model``.
+        Forbidden: the broker's permissions.
     """
 
     def __init__(
@@ -66,7 +71,7 @@ class PolicyClient:
         env_id: Optional[str] = None,
         priority: Optional[int] = None,
         model_version: Optional[str] = None,
-        nats_options: Optional[Mapping[str, Any]] = None,
+        nats_options: NatsOptions = None,
     ) -> None:
         self._holds = on_timeout == "hold"
         self._arguments: dict[str, Any] = {
@@ -84,6 +89,7 @@ class PolicyClient:
             "nats_options": nats_options,
         }
         self._session: Optional[_Session] = None
+        self._starting: dict[int, threading.RLock] = {}
         self._last = _LastActions()
         self._spec: Spec = self._connected().spec
 
@@ -154,7 +160,7 @@ class PolicyClient:
             deterministic=deterministic,
         )
         try:
-            answer: Inference = session.run(session.client.answer(step))
+            answer = session.run(session.client.answer(step))
         except NotAnswered as problem:
             if not self._holds:
                 raise
@@ -189,10 +195,11 @@ class PolicyClient:
         """
         return checking.check(self._spec, env)
 
-    def shadow(self, model: Any) -> Shadow:
+    def shadow(self, model: Any, tolerance: float = 1e-5) -> Shadow:
         """Drives as this client does, and compares each action with that of ``model``, which
-        needs a ``predict`` of its own: a Stable-Baselines3 model, say."""
-        return Shadow(self, model)
+        needs a ``predict`` of its own: a Stable-Baselines3 model, say. Elements of box actions may
+        differ by ``tolerance``, and by as much for each unit of theirs."""
+        return Shadow(self, model, tolerance)
 
     def close(self) -> None:
         """Ends this process's connection. A later call makes a new one."""
@@ -212,52 +219,63 @@ class PolicyClient:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._arguments, self._spec = state["arguments"], state["spec"]
         self._holds = self._arguments["on_timeout"] == "hold"
-        self._session, self._last = None, _LastActions()
+        self._session, self._starting, self._last = None, {}, _LastActions()
 
     def _connected(self) -> _Session:
         session = self._session
-        if session is not None and session.pid == os.getpid() and not session.broken:
+        if session is not None and session.is_usable:
             return session
-        with _STARTING:
+        # Re-entrant, for the handler of a signal; and a child of a fork makes its own, since
+        # another thread of the parent may have held it.
+        with self._starting.setdefault(os.getpid(), threading.RLock()):
             return self._replace(session)
 
     def _replace(self, seen: Optional[_Session]) -> _Session:
         """Unless another thread did meanwhile."""
-        if self._session is seen or self._session is None:
+        session = self._session
+        if session is None or session is seen:
             if seen is not None:
                 seen.end()
-            self._session = None
             session = _Session(self._arguments)
-            weakref.finalize(self, session.end)
+            session.end_with(self)
             self._session, self._spec = session, session.spec
-        return self._session
+        return session
 
 
 class _Session:
     """One process's connection, with the loop that it lives on."""
 
     def __init__(self, arguments: dict[str, Any]) -> None:
-        self.pid = os.getpid()
-        #: An interrupt may have ended the library's own tasks, too: this is good for nothing more.
-        self.broken = False
-        self._ended = False
+        self._pid = os.getpid()
         self._turns = Turns()
+        self._finalizer: Optional[Any] = None
+        self._ended = False
         try:
-            self.client: AsyncPolicyClient = self._turns.run(_connect(arguments))
+            self.client: AsyncPolicyClient = self.run(_connect(arguments))
         except BaseException:
             self._turns.close()
             raise
+        _SESSIONS.add(self)
+
+    @property
+    def is_usable(self) -> bool:
+        return self._pid == os.getpid() and not self._ended and not self._turns.broken
 
     @property
     def spec(self) -> Spec:
         return self.client.spec
 
-    def run(self, work: Any) -> Any:
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             return self._turns.run(work)
-        except (KeyboardInterrupt, SystemExit):
-            self.broken = True
-            raise
+        except Closed:
+            raise Unreachable("the client was closed") from None
+
+    def end_with(self, client: PolicyClient) -> None:
+        """When nobody has the client any more. On a thread of its own: the collector may call from
+        any, also from the one that runs our loop."""
+        self._finalizer = weakref.finalize(client, self._end_apart)
+        self._finalizer.atexit = False
 
     def end(self) -> None:
         """In a child process it leaves the parent's connection alone: closing it here would take
@@ -265,29 +283,34 @@ class _Session:
         if self._ended:
             return
         self._ended = True
-        if self.pid != os.getpid():
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        if self._pid != os.getpid():
             _INHERITED.append(self)
-        elif is_on_a_loop():
-            # The collector may call from the very thread that runs our loop, which can't wait for
-            # itself.
+        elif self._turns.is_here:
             threading.Thread(target=self._close, daemon=True).start()
         else:
             self._close()
 
+    def end_at_exit(self) -> None:
+        """Not while other threads still call: they end with the process."""
+        if self._pid == os.getpid() and not self._turns.is_busy:
+            self.end()
+
+    def _end_apart(self) -> None:
+        # A new thread can't be had when the interpreter ends, and is not needed then.
+        with contextlib.suppress(RuntimeError):
+            threading.Thread(target=self.end, daemon=True).start()
+
     def _close(self) -> None:
-        # After an interrupt the library's tasks may be gone, and it may wait for them for ever.
-        with contextlib.suppress(asyncio.TimeoutError):
-            self._turns.run(asyncio.wait_for(self.client.close(), _CLOSE_LIMIT))
+        if not self._turns.broken:
+            with contextlib.suppress(asyncio.TimeoutError, Closed, RuntimeError):
+                self._turns.run(asyncio.wait_for(self.client.close(), _CLOSE_LIMIT))
         self._turns.close()
 
 
 async def _connect(arguments: dict[str, Any]) -> AsyncPolicyClient:
-    client = AsyncPolicyClient(**arguments)
-    try:
-        return await client.connect()
-    except BaseException:
-        await client.close()
-        raise
+    return await AsyncPolicyClient(**arguments).connect()
 
 
 class _LastActions(threading.local):
@@ -299,16 +322,13 @@ class _LastActions(threading.local):
 
 #: The longest that the end of a connection may take, s.
 _CLOSE_LIMIT = 2.0
+#: All that were not ended yet.
+_SESSIONS: weakref.WeakSet[_Session] = weakref.WeakSet()
 #: Sessions of the parent process, kept from the collector, which would close them.
 _INHERITED: list[_Session] = []
-_STARTING = threading.RLock()
 
 
-def _after_fork() -> None:
-    """Another thread of the parent may have held it."""
-    global _STARTING  # noqa: PLW0603
-    _STARTING = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+@atexit.register
+def _end_all() -> None:
+    for session in list(_SESSIONS):
+        session.end_at_exit()

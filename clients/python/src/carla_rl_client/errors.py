@@ -154,6 +154,12 @@ class UnknownVersion(Refused):
     code = "unknown_version"
 
 
+class Forbidden(Refused):
+    """The broker's permissions don't let this client ask for that model, or hear the answer."""
+
+    code = "forbidden"
+
+
 class EnvironmentMismatch(PolicyError, ValueError):
     """An environment that this policy was not trained for, with all differences."""
 

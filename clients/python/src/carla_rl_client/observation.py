@@ -12,7 +12,7 @@ from typing import Any, Mapping, Optional, Union
 import numpy as np
 
 from . import spaces
-from .errors import InvalidDtype, InvalidShape, Malformed
+from .errors import InvalidDtype, InvalidShape, InvalidValue, Malformed
 from .spaces import DTYPES, LeafSpace, Shape, Space
 
 #: Names of the dtypes that go over the wire as they are.
@@ -104,7 +104,10 @@ def _prepare_dict(space: spaces.Dict, observation: Any) -> Observation:
 
 
 def _prepare_leaf(space: LeafSpace, given: Any, field: str) -> tuple[np.ndarray, Optional[int]]:
-    array = np.asarray(given)
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        raise InvalidShape("the lists are not evenly nested", field=field) from None
     if array.dtype != _F4:
         array = _convert(space, array, field)
     shape = space.shape
@@ -141,6 +144,8 @@ def _convert(space: LeafSpace, array: np.ndarray, field: str) -> np.ndarray:
             return array.astype(space.dtype, copy=False)
     if array.dtype in _NAMES and (kind != "b" or isinstance(space, spaces.MultiBinary)):
         return array
+    if kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        raise InvalidValue("a number is too large for the wire", field=field, expected="64 bits")
     return array.astype(_F8 if kind == "f" else _I8)
 
 

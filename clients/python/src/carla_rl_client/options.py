@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional, Union
+from urllib.parse import urlsplit
 
 from .asking import Patience
+
+#: Arguments of ``nats.connect``, or a function that makes them in each process.
+NatsOptions = Union[Mapping[str, Any], Callable[[], Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -24,13 +28,17 @@ class Options:
     env_id: Optional[str]
     priority: Optional[int]
     model_version: Optional[str]
-    nats_options: Mapping[str, Any]
+    nats_options: NatsOptions
 
     def __post_init__(self) -> None:
         if self.on_timeout not in ("raise", "hold"):
             raise ValueError(f'on_timeout is "raise" or "hold", not {self.on_timeout!r}')
-        if not self.timeout > 0:
+        if not isinstance(self.timeout, (int, float)) or not self.timeout > 0:
             raise ValueError(f"timeout is a number of seconds above 0, not {self.timeout!r}")
+        if self.priority is not None and self.priority not in range(10):
+            raise ValueError(f"priority is 0 (first) to 9 (last), not {self.priority!r}")
+        if self.env_id is not None and not 1 <= len(self.env_id.encode()) <= 128:
+            raise ValueError(f"env_id is 1 to 128 bytes, not {self.env_id!r}")
         # The library says no more of these than that a subject is invalid.
         if not re.fullmatch(r"[\w-]+", self.model, re.ASCII):
             raise ValueError(f"a model's name is letters, digits, - and _, not {self.model!r}")
@@ -43,7 +51,7 @@ class Options:
         given = (server.strip() for server in self.url.split(","))
         servers = [server if "://" in server else f"nats://{server}" for server in given]
         for server in servers:
-            if server.split("://")[0] not in ("nats", "tls", "ws", "wss"):
+            if not _is_address(server):
                 raise ValueError(f"a broker's address is like nats://host:4222, not {server!r}")
         return servers
 
@@ -61,3 +69,11 @@ class Options:
             "Model-Version": self.model_version,
         }
         return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def _is_address(server: str) -> bool:
+    try:
+        address = urlsplit(server)
+        return address.scheme in ("nats", "tls", "ws", "wss") and address.port != 0
+    except ValueError:  # A port that is no number.
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Sequence
 
@@ -28,10 +29,16 @@ class Step:
     observation: Observation
     deterministic: bool
     seed: Optional[int]
-    want: Sequence[str]
+    want: list[str]
     state: Optional[RecurrentState]
     episode_start: Optional[bytes]
     mask: Optional[np.ndarray]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row in a request, but for its state."""
+        masked = 0 if self.mask is None else self.mask.nbytes // (self.observation.rows or 1)
+        return self.observation.row_bytes + masked + 1
 
     def body(self) -> bytes:
         """All of it in one request."""
@@ -76,7 +83,7 @@ class Step:
         if seed is not None:
             body["seed"] = seed
         if self.want:
-            body["want"] = list(self.want)
+            body["want"] = self.want
         if state is not None:
             body["state"] = state
         if episode_start is not None:
@@ -103,8 +110,7 @@ def step(
     Raises a :class:`~carla_rl_client.Refused`, with what was expected and what came.
     """
     prepared = observations.prepare(spec.observation_space, observation)
-    if isinstance(want, str):
-        want = (want,)
+    seed = None if seed is None else operator.index(seed)
     if seed is not None and not 0 <= seed < 2**64:
         raise InvalidValue(
             "the seed is out of range", field="seed", expected="0 to 2^64 - 1", got=str(seed)
@@ -112,8 +118,8 @@ def step(
     return Step(
         prepared,
         bool(deterministic),
-        None if seed is None else int(seed),
-        want,
+        seed,
+        [want] if isinstance(want, str) else list(want),
         _state(state, prepared.rows) if spec.recurrent else None,
         _episode_start(episode_start, prepared.rows) if spec.recurrent else None,
         None if mask is None else _mask(spec, mask, prepared.rows),

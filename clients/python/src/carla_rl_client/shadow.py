@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from .client import PolicyClient
+    from .reply import Inference
 
 
 class States(NamedTuple):
@@ -28,6 +29,8 @@ class Comparison:
     #: Rows of deterministic calls. Samples are not compared: each draws its own.
     compared: int = 0
     sampled: int = 0
+    #: Rows for which no action came in time, and the last one went on.
+    held: int = 0
     differing: int = 0
     #: Of all elements of compared box actions; choices differ or don't.
     largest_difference: float = 0.0
@@ -39,6 +42,7 @@ class Comparison:
             f"calls               {self.calls}",
             f"rows compared       {self.compared}",
             f"rows sampled        {self.sampled} (not compared)",
+            f"rows held           {self.held} (not compared)",
             f"rows that differ    {self.differing}",
             f"largest difference  {self.largest_difference:.3g} (tolerance {self.tolerance:g})",
         ]
@@ -53,7 +57,7 @@ class Shadow:
     ``predict`` is that of :class:`~carla_rl_client.PolicyClient`; ``comparison`` says how it went.
     """
 
-    def __init__(self, client: PolicyClient, model: Any, tolerance: float = 1e-5) -> None:
+    def __init__(self, client: PolicyClient, model: Any, tolerance: float) -> None:
         self._client = client
         self._model = model
         self.comparison = Comparison(tolerance)
@@ -64,32 +68,44 @@ class Shadow:
         state: Optional[States] = None,
         episode_start: Any = None,
         deterministic: bool = False,
+        action_masks: Any = None,
     ) -> tuple[np.ndarray, Optional[States]]:
         """The pool's action. Raises what the client or the model raises."""
         before = state or States(None, None)
-        action, pool = self._client.predict(observation, before.pool, episode_start, deterministic)
-        theirs, local = self._model.predict(observation, before.local, episode_start, deterministic)
-        self._compare(observation, action, np.asarray(theirs), deterministic)
-        after = States(pool, local)
-        return action, None if after == (None, None) else after
+        answer = self._client.infer(
+            observation,
+            state=before.pool,
+            episode_start=episode_start,
+            deterministic=deterministic,
+            mask=action_masks,
+        )
+        masks = {} if action_masks is None else {"action_masks": action_masks}
+        theirs, local = self._model.predict(
+            observation, before.local, episode_start, deterministic, **masks
+        )
+        self._compare(observation, answer, np.asarray(theirs), deterministic)
+        after = States(answer.state, local)
+        return answer.action, None if after == (None, None) else after
 
-    def _compare(self, observation: Any, ours: Any, theirs: Any, deterministic: bool) -> None:
-        result = self.comparison
+    def _compare(
+        self, observation: Any, answer: Inference, theirs: np.ndarray, deterministic: bool
+    ) -> None:
+        result, ours = self.comparison, answer.action
+        has_rows = ours.shape != self._client.spec.action_space.shape
+        rows = len(ours) if has_rows else 1
         result.calls += 1
-        rows = self._rows(ours)
-        if not deterministic:
+        if answer.held:
+            result.held += rows
+        elif not deterministic:
             result.sampled += rows
-            return
-        result.compared += rows
-        differs = self._differs(ours, theirs).reshape(rows, -1).any(axis=1)
-        result.differing += int(differs.sum())
-        if differs.any() and result.first_difference is None:
-            row = int(differs.argmax())
-            result.first_difference = {
-                "observation": _row(observation, row, ours.shape != self._shape),
-                "pool": _row(ours, row, ours.shape != self._shape),
-                "local": _row(theirs, row, ours.shape != self._shape),
-            }
+        else:
+            result.compared += rows
+            differs = self._differs(ours, theirs).reshape(rows, -1).any(axis=1)
+            result.differing += int(differs.sum())
+            if differs.any() and result.first_difference is None:
+                given = {"observation": observation, "pool": ours, "local": theirs}
+                row = int(differs.argmax()) if has_rows else None
+                result.first_difference = {name: _row(of, row) for name, of in given.items()}
 
     def _differs(self, ours: Any, theirs: Any) -> np.ndarray:
         if theirs.shape != ours.shape:
@@ -105,17 +121,9 @@ class Shadow:
         tolerance = self.comparison.tolerance
         return np.asarray(~(off <= tolerance + tolerance * np.abs(theirs)))
 
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return self._client.spec.action_space.shape
 
-    def _rows(self, action: Any) -> int:
-        return 1 if action.shape == self._shape else len(action)
-
-
-def _row(batch: Any, row: int, has_rows: bool) -> Any:
-    if not has_rows:
-        return batch
+def _row(batch: Any, row: Optional[int]) -> Any:
+    """One row, or all of what has none. A copy: environments use their buffers again."""
     if isinstance(batch, dict):
-        return {name: values[row] for name, values in batch.items()}
-    return batch[row]
+        return {name: _row(values, row) for name, values in batch.items()}
+    return np.array(batch if row is None else batch[row])

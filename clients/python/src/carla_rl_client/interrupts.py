@@ -1,0 +1,53 @@
+"""Signals that come while this thread runs an event loop.
+
+A signal's handler runs between any two steps of the main thread. What it raises, like
+``KeyboardInterrupt``, would end whatever part of asyncio or nats-py is at work at that moment,
+and with it the connection. So handlers wait until the loop has stopped, which is at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from typing import Any, Optional
+
+#: Those that programs handle: Ctrl-C, the end of a job, a terminal that is closed, alarms.
+_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+]
+
+
+class Interrupts:
+    """Keeps handlers of signals waiting from :meth:`defer` to :meth:`restore`.
+
+    Python runs them on the main thread alone; on others this does nothing.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handlers: dict[int, Any] = {}
+        self._come: list[tuple[int, Optional[Any]]] = []
+
+    def defer(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in _SIGNALS:
+            handler = signal.getsignal(number)
+            # Else it is ignored, or ends the process, or is not Python's.
+            if callable(handler):
+                self._handlers[number] = handler
+                signal.signal(number, self._keep)
+
+    def restore(self) -> None:
+        """Calls the handlers that waited. Raises what the first of them raises."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        for number, frame in self._come:
+            self._handlers[number](number, frame)
+
+    def _keep(self, number: int, frame: Optional[Any]) -> None:
+        self._come.append((number, frame))
+        self._loop.call_soon_threadsafe(self._loop.stop)
