@@ -85,7 +85,7 @@ def round_trips(
     plain = loop.run_until_complete(nats.connect(arguments.url))
     on_loop = loop.run_until_complete(AsyncPolicyClient(arguments.url, arguments.model).connect())
     keeper = Turns()
-    handed = keeper.run(nats.connect(arguments.url))
+    handed = keeper.run(lambda: nats.connect(arguments.url))
 
     async def by_hand() -> Any:
         tensor = {
@@ -100,7 +100,7 @@ def round_trips(
 
     def hand() -> Any:
         # As a client does that keeps its loop on another thread.
-        return keeper._entrust(handed.request(subject, body, timeout=1))
+        return keeper._entrust(lambda: handed.request(subject, body, timeout=1))
 
     kinds: Kinds = {
         "nats-py: request, ready bytes": lambda: loop.run_until_complete(
@@ -118,7 +118,7 @@ def round_trips(
         loop.run_until_complete(plain.close())
         loop.run_until_complete(on_loop.close())
         loop.close()
-        keeper.run(handed.close())
+        keeper.run(handed.close)
         keeper.close()
 
     return kinds, close
@@ -137,7 +137,7 @@ def print_stages(client: PolicyClient, observation: Any) -> None:
         "write the request": step.body,
         "unpack the reply": lambda: request.unpack(body),
         "arrays and dataclass of it": lambda: reply.read(unpacked, None),
-        "take the loop, run nothing, leave it": lambda: turns.run(nothing()),
+        "take the loop, run nothing, leave it": lambda: turns.run(nothing),
     }
     print(f"{'stage':<44}{'µs':>8}")
     for name, stage in stages.items():

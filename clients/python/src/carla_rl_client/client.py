@@ -8,7 +8,7 @@ import contextlib
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Coroutine, Optional, Sequence, TypeVar
+from typing import TYPE_CHECKING, Any, Optional, Sequence, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from .options import NatsOptions
 from .reply import Inference
 from .shadow import Shadow
 from .spec import Spec
-from .turns import Closed, Turns
+from .turns import Closed, Turns, Work
 
 if TYPE_CHECKING:
     import gymnasium
@@ -160,7 +160,7 @@ class PolicyClient:
             deterministic=deterministic,
         )
         try:
-            answer = session.run(session.client.answer(step))
+            answer = session.run(lambda: session.client.answer(step))
         except NotAnswered as problem:
             if not self._holds:
                 raise
@@ -251,7 +251,7 @@ class _Session:
         self._finalizer: Optional[Any] = None
         self._ended = False
         try:
-            self.client: AsyncPolicyClient = self.run(_connect(arguments))
+            self.client: AsyncPolicyClient = self.run(lambda: _connect(arguments))
         except BaseException:
             self._turns.close()
             raise
@@ -265,7 +265,7 @@ class _Session:
     def spec(self) -> Spec:
         return self.client.spec
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Work[T]) -> T:
         try:
             return self._turns.run(work)
         except Closed:
@@ -305,7 +305,7 @@ class _Session:
     def _close(self) -> None:
         if not self._turns.broken:
             with contextlib.suppress(asyncio.TimeoutError, Closed, RuntimeError):
-                self._turns.run(asyncio.wait_for(self.client.close(), _CLOSE_LIMIT))
+                self._turns.run(lambda: asyncio.wait_for(self.client.close(), _CLOSE_LIMIT))
         self._turns.close()
 
 

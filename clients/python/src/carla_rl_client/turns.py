@@ -14,11 +14,12 @@ import concurrent.futures
 import contextlib
 import threading
 import time
-from typing import Any, Coroutine, Optional, TypeVar
+from typing import Any, Callable, Coroutine, Optional, TypeVar
 
 from .interrupts import Interrupts
 
 T = TypeVar("T")
+Work = Callable[[], Coroutine[Any, Any, T]]
 
 #: After so long without a call the keeper takes over, s.
 _IDLE = 0.2
@@ -49,15 +50,14 @@ class Turns:
         self._keeper = threading.Thread(target=self._keep, name="carla-rl-client", daemon=True)
         self._keeper.start()
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs ``work`` to its end, from any thread.
+    def run(self, work: Work[T]) -> T:
+        """Runs what ``work`` gives to its end, from any thread.
 
         Raises :class:`Closed`, or ``RuntimeError`` from within the loop, which can't wait for
         itself.
         """
         current = _running_loop()
         if current is self._loop:
-            work.close()
             raise RuntimeError(
                 "the client was called from the handler of a signal or of a log while it was at "
                 "work on this thread; call it after that, or from another thread"
@@ -120,7 +120,7 @@ class Turns:
             if self._guests or self._closing:
                 self._change.notify_all()
 
-    def _run_here(self, work: Coroutine[Any, Any, T]) -> T:
+    def _run_here(self, work: Work[T]) -> T:
         task: Optional[asyncio.Task[T]] = None
         while task is None or not task.done():
             interrupts = Interrupts(self._loop)
@@ -134,13 +134,14 @@ class Turns:
                 finally:
                     self._leave()
             finally:
-                self._restore(interrupts, task or work)
+                self._restore(interrupts, task)
         else:
             return self._result(task)
-        return self._entrust(work if task is None else _outcome(task))
+        begun = task
+        return self._entrust(work if begun is None else lambda: _outcome(begun))
 
-    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = self._loop.create_task(work)
+    def _begin(self, work: Work[T]) -> asyncio.Task[T]:
+        task = self._loop.create_task(work())
         task.add_done_callback(lambda _: self._loop.stop())
         return task
 
@@ -152,18 +153,15 @@ class Turns:
             self.broken = True
             raise
 
-    def _restore(self, interrupts: Interrupts, work: Any) -> None:
+    def _restore(self, interrupts: Interrupts, task: Optional[asyncio.Task[Any]]) -> None:
         """Handlers run here, while nobody needs the loop: they may call the client."""
         try:
             interrupts.restore()
         except BaseException:
-            # Nobody wants the answer any more.
-            if isinstance(work, asyncio.Task):
-                work.add_done_callback(lambda task: task.cancelled() or task.exception())
+            # Nobody wants the answer any more. A handler may have closed the loop.
+            if task is not None:
                 with contextlib.suppress(RuntimeError):
-                    self._loop.call_soon_threadsafe(work.cancel)
-            else:
-                work.close()
+                    self._loop.call_soon_threadsafe(_give_up, task)
             raise
 
     def _result(self, task: asyncio.Task[T]) -> T:
@@ -172,15 +170,14 @@ class Turns:
         except asyncio.CancelledError:
             raise Closed from None
 
-    def _entrust(self, work: Coroutine[Any, Any, T]) -> T:
+    def _entrust(self, work: Work[T]) -> T:
         with self._change:
             if self._closing:
-                work.close()
                 raise Closed
             self._guests += 1
             self._change.notify_all()
         try:
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            future = asyncio.run_coroutine_threadsafe(work(), self._loop)
             try:
                 return future.result()
             except concurrent.futures.CancelledError:
@@ -236,6 +233,12 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
             if tasks:
                 loop.run_until_complete(asyncio.wait(tasks, timeout=_CLOSE_LIMIT))
             return
+
+
+def _give_up(task: asyncio.Task[Any]) -> None:
+    # What it fails with is nobody's business any more.
+    task.add_done_callback(lambda task: task.cancelled() or task.exception())
+    task.cancel()
 
 
 async def _outcome(task: asyncio.Task[T]) -> T:
