@@ -56,6 +56,12 @@ class Broker:
         self._process.kill()
         self._process.wait()
 
+    def restart(self, *arguments: str) -> None:
+        """With other arguments."""
+        self.stop()
+        self._arguments = arguments
+        self.start()
+
 
 class Worker:
     """A worker that serves one model."""

@@ -111,3 +111,21 @@ def test_environments_side_by_side_are_checked_as_one(serve: Serve) -> None:
     one = fitting(client)
     vector = gymnasium.vector.SyncVectorEnv([lambda: one, lambda: one])
     assert client.check_env(vector) == []
+    vector = gymnasium.vector.SyncVectorEnv([lambda: NormalizeObservation(one)])
+    assert "twice is wrong" in client.check_env(vector)[0]
+
+
+class OwnBox(spaces.Box):
+    """As environments have that add to a space."""
+
+
+def test_a_space_may_be_of_a_class_of_ones_own(serve: Serve) -> None:
+    client = serve("ppo_box")
+    space: Any = client.observation_space
+    own = OwnBox(space.low, space.high, space.shape, space.dtype)
+    assert client.check_env(Env(own, client.action_space)) == []
+
+
+def test_frames_that_are_stacked_here_alone_are_named(serve: Serve) -> None:
+    client = serve("ppo_box")
+    assert "4 frames stacked here" in said(client, Env(box(24), client.action_space))

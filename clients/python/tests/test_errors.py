@@ -190,6 +190,7 @@ def test_nan_is_refused_by_the_worker_with_its_place(serve: Serve) -> None:
         ("ppo_box", np.zeros((0, 6)), crc.InvalidShape, r"got \[0, 6\]"),
         ("ppo_box", (np.zeros(6), {}), crc.InvalidShape, r"obs, info = env\.reset"),
         ("ppo_box", ["a"] * 6, crc.InvalidDtype, "no numbers"),
+        ("ppo_obs_discrete", np.uint64(2**64 - 1), crc.InvalidValue, "too large"),
         ("ppo_box", {"a": 1}, crc.Malformed, "no dict"),
         ("ppo_dict", np.zeros(3), crc.Malformed, "takes a dict"),
         ("ppo_dict", {"gear": 0}, crc.Malformed, "other names"),
@@ -228,6 +229,14 @@ def test_options_that_make_no_sense_are_refused(broker: Broker) -> None:
         PolicyClient(broker.url, "any", on_timeout="wait")
     with pytest.raises(ValueError, match="timeout"):
         PolicyClient(broker.url, "any", timeout=0)
+    with pytest.raises(ValueError, match="timeout"):
+        PolicyClient(broker.url, "any", timeout=None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="priority"):
+        PolicyClient(broker.url, "any", priority=10)
+    with pytest.raises(ValueError, match="env_id"):
+        PolicyClient(broker.url, "any", env_id="")
+    with pytest.raises(ValueError, match="nats://host:4222"):
+        PolicyClient("nats://127.0.0.1:14x", "any")
     with pytest.raises(ValueError, match="letters, digits"):
         PolicyClient(broker.url, "any model")
     with pytest.raises(ValueError, match="prefix"):

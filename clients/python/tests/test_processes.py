@@ -6,10 +6,8 @@ import asyncio
 import multiprocessing
 import os
 import pickle
-import signal
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import PATIENCE, Broker, Pool, Serve, wait_for
 from reference import Case
-from scripted import SILENCE, ScriptedWorker
+from scripted import ScriptedWorker
 
 from carla_rl_client import AsyncPolicyClient, NoWorkers, PolicyClient
 
@@ -131,23 +129,6 @@ def test_an_idle_client_notices_that_the_broker_went_and_came(
     wait_for(lambda: "is back" in caplog.text, "the client to connect, without a call")
     client.close()
     worker.stop()
-
-
-def test_an_interrupt_ends_the_call_and_the_next_one_works(
-    broker: Broker, scripted: ScriptedWorker
-) -> None:
-    scripted.script = [SILENCE]
-    client = PolicyClient(broker.url, "scripted", timeout=PATIENCE)
-
-    def interrupt() -> None:
-        wait_for(lambda: scripted.requests, "the request")
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        client.predict(np.zeros(2))
-    assert client.predict(np.zeros(2))[0] == 0
-    client.close()
 
 
 PROGRAM = """

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Serve
+from conftest import Broker, Serve
 from reference import Case
+from scripted import ScriptedWorker, action, error
+
+from carla_rl_client import PolicyClient
 
 
 class Recorded:
@@ -43,6 +46,46 @@ def test_the_first_difference_is_kept_with_its_observation(serve: Serve) -> None
     assert result.first_difference is not None
     np.testing.assert_array_equal(result.first_difference["observation"], case.observation[7])
     assert "rows that differ    2" in str(result)
+
+
+def test_the_first_difference_is_a_copy(serve: Serve) -> None:
+    case = Case("ppo_box")
+    shadow = serve("ppo_box").shadow(Recorded(case.action + 1.0))
+    buffer = case.observation.copy()
+    shadow.predict(buffer, deterministic=True)
+    buffer[:] = 9.0
+    assert shadow.comparison.first_difference is not None
+    np.testing.assert_array_equal(
+        shadow.comparison.first_difference["observation"], case.observation[0]
+    )
+
+
+def test_a_difference_may_be_tolerated(serve: Serve) -> None:
+    case = Case("ppo_box")
+    shadow = serve("ppo_box").shadow(Recorded(case.action + 0.01), tolerance=0.1)
+    shadow.predict(case.observation, deterministic=True)
+    assert shadow.comparison.differing == 0
+
+
+def test_masks_go_to_both(serve: Serve) -> None:
+    case, client = Case("maskable_ppo"), serve("maskable_ppo")
+    shadow = client.shadow(client)
+    action, _ = shadow.predict(
+        case.observation, deterministic=True, action_masks=case.tensors["mask"]
+    )
+    np.testing.assert_array_equal(action, case.action)
+
+
+def test_held_actions_are_counted_and_not_compared(
+    broker: Broker, scripted: ScriptedWorker
+) -> None:
+    scripted.script = [action(3), error("expired")]
+    options: Any = {"timeout": 5.0, "on_timeout": "hold"}
+    with PolicyClient(broker.url, "scripted", **options) as client:
+        shadow = client.shadow(Recorded(np.array(3)))
+        for _ in range(2):
+            shadow.predict(np.zeros(2), deterministic=True)
+    assert (shadow.comparison.compared, shadow.comparison.held) == (1, 1)
 
 
 def test_choices_differ_or_do_not(serve: Serve) -> None:

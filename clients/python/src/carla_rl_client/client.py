@@ -50,6 +50,7 @@ class PolicyClient:
         model_version: insist on this version.
         nats_options: arguments of ``nats.connect``, like ``{"token": …}`` or
             ``{"tls": ssl_context}``; or a function that makes them, for clients that are pickled.
+            ``nkeys_seed`` and ``user_credentials`` need the package nkeys.
 
     Raises:
         Unreachable: no broker.

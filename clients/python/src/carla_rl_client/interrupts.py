@@ -43,10 +43,20 @@ class Interrupts:
 
     def restore(self) -> None:
         """Calls the handlers that waited. Raises what the first of them raises."""
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        try:
+            self._put_back()
+        finally:
+            # One that was back already may have raised between two of them.
+            self._put_back()
         for number, frame in self._come:
-            self._handlers[number](number, frame)
+            handler: Any = signal.getsignal(number)
+            handler(number, frame)
+
+    def _put_back(self) -> None:
+        while self._handlers:
+            number = next(iter(self._handlers))
+            signal.signal(number, self._handlers[number])
+            del self._handlers[number]
 
     def _keep(self, number: int, frame: Optional[Any]) -> None:
         self._come.append((number, frame))

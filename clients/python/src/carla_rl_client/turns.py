@@ -122,10 +122,10 @@ class Turns:
 
     def _run_here(self, work: Work[T]) -> T:
         task: Optional[asyncio.Task[T]] = None
-        while task is None or not task.done():
+        while True:
             interrupts = Interrupts(self._loop)
-            interrupts.defer()
             try:
+                interrupts.defer()
                 if not self._take():
                     break
                 try:
@@ -133,10 +133,10 @@ class Turns:
                     self._turn()
                 finally:
                     self._leave()
+                if task.done():
+                    return _result(task)
             finally:
                 self._restore(interrupts, task)
-        else:
-            return self._result(task)
         begun = task
         return self._entrust(work if begun is None else lambda: _outcome(begun))
 
@@ -163,12 +163,6 @@ class Turns:
                 with contextlib.suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(_give_up, task)
             raise
-
-    def _result(self, task: asyncio.Task[T]) -> T:
-        try:
-            return task.result()
-        except asyncio.CancelledError:
-            raise Closed from None
 
     def _entrust(self, work: Work[T]) -> T:
         with self._change:
@@ -239,6 +233,13 @@ def _give_up(task: asyncio.Task[Any]) -> None:
     # What it fails with is nobody's business any more.
     task.add_done_callback(lambda task: task.cancelled() or task.exception())
     task.cancel()
+
+
+def _result(task: asyncio.Task[T]) -> T:
+    try:
+        return task.result()
+    except asyncio.CancelledError:
+        raise Closed from None
 
 
 async def _outcome(task: asyncio.Task[T]) -> T:
