@@ -108,6 +108,23 @@ def test_a_connection_that_went_dead_without_a_word_is_replaced(
     proxy.stop()
 
 
+def test_many_calls_that_find_a_dead_connection_share_the_next_one(
+    broker: Broker, scripted: ScriptedWorker
+) -> None:
+    proxy = Proxy(int(broker.url.rsplit(":", 1)[1]))
+
+    async def drive() -> list[Any]:
+        async with AsyncPolicyClient(proxy.url, "scripted", timeout=1.0) as client:
+            proxy.swallow()
+            calls = [client.predict(ZEROS) for _ in range(8)]
+            lost = await asyncio.gather(*calls, return_exceptions=True)
+            assert {type(problem) for problem in lost} == {Timeout}
+            return await asyncio.gather(*(client.predict(ZEROS) for _ in range(8)))
+
+    assert [int(action) for action, _ in asyncio.run(drive())] == [0] * 8
+    proxy.stop()
+
+
 def test_rows_are_split_so_that_their_state_fits_the_next_request(pool: Pool) -> None:
     pool.start("recurrent_ppo", LIMITS_REQUEST_BYTES="3000")
     client, state = pool.client("recurrent_ppo"), None

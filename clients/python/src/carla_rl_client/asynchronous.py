@@ -152,7 +152,9 @@ class AsyncPolicyClient:
         has forgotten it."""
         within = min(_EXAMINATION, self._options.timeout / 2)
         if connection.is_connected and not await connection.is_alive(within):
-            await self.close()
+            # Unless another call did so meanwhile.
+            if self._connection is connection:
+                await self.close()
             await self.connect()
         self._suspect = False
 
