@@ -61,7 +61,7 @@ def test_alarms_at_random_moments_harm_nothing(serve: Serve, handlers: None) -> 
     for alarm in range(50):
         with pytest.raises(Late):
             # Again and again: Python itself drops what is raised while it clears an object away.
-            signal.setitimer(signal.ITIMER_REAL, 0.001 + alarm * 0.0001, 0.05)
+            signal.setitimer(signal.ITIMER_REAL, 0.001 + alarm * 0.0001, 1.0)
             while True:
                 client.predict(np.zeros(6))
         signal.setitimer(signal.ITIMER_REAL, 0)
