@@ -21,9 +21,12 @@ class Late(Exception):
     """Raised by a handler, as helpers do that give functions a time-out."""
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGALRM, signal.SIGTERM)}
+    """Those of a program in a terminal: one in the background has Ctrl-C ignored."""
+    numbers = (signal.SIGINT, signal.SIGALRM, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in before.items():
@@ -51,7 +54,7 @@ def test_ctrl_c_ends_the_call_and_the_next_one_works(
         assert client.predict(ZEROS)[0] == 0
 
 
-def test_alarms_at_random_moments_harm_nothing(serve: Serve, handlers: None) -> None:
+def test_alarms_at_random_moments_harm_nothing(serve: Serve) -> None:
     client = serve("ppo_box")
 
     def late(*_: Any) -> None:
@@ -90,7 +93,7 @@ def test_a_handler_may_close_the_client(
         client.predict(ZEROS)
 
 
-def test_handlers_are_as_they_were_after_a_call(serve: Serve, handlers: None) -> None:
+def test_handlers_are_as_they_were_after_a_call(serve: Serve) -> None:
     def handler(*_: Any) -> None:
         """Never called."""
 
