@@ -71,9 +71,7 @@ def test_alarms_at_random_moments_harm_nothing(serve: Serve) -> None:
         client.predict(np.zeros(6))
 
 
-def test_a_handler_may_call_the_client(
-    broker: Broker, scripted: ScriptedWorker, handlers: None
-) -> None:
+def test_a_handler_may_call_the_client(broker: Broker, scripted: ScriptedWorker) -> None:
     asked = []
     with PolicyClient(broker.url, "scripted", timeout=2.0) as client:
         signal.signal(signal.SIGTERM, lambda *_: asked.append(int(client.predict(ZEROS)[0])))
@@ -83,9 +81,7 @@ def test_a_handler_may_call_the_client(
     assert asked == [0]
 
 
-def test_a_handler_may_close_the_client(
-    broker: Broker, scripted: ScriptedWorker, handlers: None
-) -> None:
+def test_a_handler_may_close_the_client(broker: Broker, scripted: ScriptedWorker) -> None:
     client = PolicyClient(broker.url, "scripted", timeout=PATIENCE)
     signal.signal(signal.SIGTERM, lambda *_: client.close())
     send_during_a_call(scripted, signal.SIGTERM)
